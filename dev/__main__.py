@@ -1,0 +1,60 @@
+"""The verbs of `./fleet`. Each is loaded only when it is asked for: help needs none of the packages."""
+
+import difflib
+import importlib
+import sys
+
+from dev import FleetError
+
+HELP = """\
+Usage: ./fleet VERB [arguments]
+
+  up              start everything in the foreground: PostgreSQL, Valkey and the four services; Ctrl-C stops it
+  demo            load the sample patients into the running fleet, and print three logins to try
+  import DIR      load your own directory of the same layout (see database/samples) into the running fleet
+  test [args]     run the tests against servers of their own; arguments go to pytest (-k name, -x, a path)
+  check           lint, format, types and the architecture fences; changes nothing
+  migrate         bring the schema of DATABASE_URL, or of the running fleet, up to date
+  admin create EMAIL
+                  create another admin; asks for the password, or takes ADMIN_PASSWORD
+  help            show this
+
+The environment chooses: PREDICTHEALTH_DATA_DIR (.predicthealth), HOST (127.0.0.1), AUTH_PORT (8003),
+DOCTORS_PORT (8000), INSTITUTIONS_PORT (8002), PATIENTS_PORT (8004); DATABASE_URL and REDIS_URL to use
+servers of your own; and every setting of the services, such as LOG_LEVEL or CORS_ORIGINS (see README.md).
+"""
+
+# The function of each verb: it takes the arguments and returns the exit status.
+VERBS = {
+    "up": "dev.up:run",
+    "demo": "dev.running:demo",
+    "import": "dev.running:import_directory",
+    "migrate": "dev.running:migrate",
+    "admin": "dev.running:admin",
+    "test": "dev.test:run",
+    "check": "dev.check:run",
+}
+
+
+def main(verb: str = "help", *arguments: str) -> int:
+    """Run a verb and return the exit status; an error that the person can put right is one line, not a traceback."""
+    if verb in ("help", "-h", "--help"):
+        print(HELP, end="")
+        return 0
+    if verb not in VERBS:
+        near = difflib.get_close_matches(verb, VERBS, n=1)
+        meant = f" (did you mean {near[0]}?)" if near else ""
+        print(f"fleet: there is no verb {verb}{meant}; ./fleet help lists them", file=sys.stderr)
+        return 2
+    module, _, function = VERBS[verb].partition(":")
+    try:
+        return int(getattr(importlib.import_module(module), function)(arguments))
+    except FleetError as error:
+        print(f"fleet: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,87 @@
+"""The verbs that work on a running fleet: demo, import, migrate, admin. They find it through its fleet.env."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dev import ROOT, FleetError
+from dev.fleet import is_running
+from dev.services import service_environment
+from dev.settings import SERVICE_FOLDERS, data_dir_of, load_secrets, read_env_file
+
+SAMPLES = ROOT / "database" / "samples" / "synthea60"
+STARTING_SECONDS = 120
+
+
+def demo(arguments: Sequence[str]) -> int:
+    """Load the sample patients and let the importer print three logins."""
+    if arguments:
+        raise FleetError("demo takes no arguments; for a directory of your own: ./fleet import DIR")
+    return run_importer(SAMPLES, "--demo")
+
+
+def import_directory(arguments: Sequence[str]) -> int:
+    """Load a directory with the layout of the samples."""
+    if len(arguments) != 1:
+        raise FleetError("usage: ./fleet import DIR")
+    directory = Path(arguments[0]).expanduser()
+    if not directory.is_dir():
+        raise FleetError(f"{directory} is not a directory")
+    return run_importer(directory)
+
+
+def migrate(arguments: Sequence[str]) -> int:
+    """Bring a schema up to date: that of DATABASE_URL, else the running fleet's."""
+    if arguments:
+        raise FleetError("migrate takes no arguments")
+    database_url = os.environ.get("DATABASE_URL") or running_fleet()["DATABASE_URL"]
+    return run_python(["-m", "database.migrate"], ROOT, {"DATABASE_URL": database_url})
+
+
+def admin(arguments: Sequence[str]) -> int:
+    """Create an admin account in the running fleet."""
+    if len(arguments) != 2 or arguments[0] != "create":
+        raise FleetError("usage: ./fleet admin create EMAIL")
+    fleet = running_fleet()
+    environment = service_environment(
+        os.environ,
+        database_url=fleet["DATABASE_URL"],
+        redis_url=fleet["REDIS_URL"],
+        auth_url=fleet["AUTH_SERVICE_URL"],
+        secrets=load_secrets(data_dir_of(os.environ), os.environ),
+    )
+    return run_python(["-m", "app.admin", *arguments], ROOT / SERVICE_FOLDERS["auth"], environment)
+
+
+def run_importer(directory: Path, *options: str) -> int:
+    """Run the importer on the running fleet, in the foreground: its progress bar and its exit status are ours."""
+    return run_python(["-m", "database.importer", str(directory.resolve()), *options], ROOT, running_fleet())
+
+
+def running_fleet() -> dict[str, str]:
+    """Return what fleet.env says of the running fleet; wait for one that is just starting."""
+    data_dir = data_dir_of(os.environ)
+    env_file = data_dir / "fleet.env"
+    deadline = time.monotonic() + STARTING_SECONDS
+    waiting = False
+    while is_running(data_dir):
+        if env_file.exists():
+            return read_env_file(env_file)
+        if time.monotonic() > deadline:
+            raise FleetError(f"the fleet in {data_dir} is still starting after {STARTING_SECONDS} s; see its terminal")
+        if not waiting:
+            print("The fleet is still starting; waiting for it ...", flush=True)
+            waiting = True
+        time.sleep(0.2)
+    raise FleetError(f"no fleet runs in {data_dir}: start ./fleet up first, in another terminal")
+
+
+def run_python(command: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> int:
+    """Run one of our own commands in the foreground and return its exit status."""
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    python_path = ":".join(path for path in paths if path)
+    environment = {**os.environ, **environment, "PYTHONPATH": python_path}
+    return subprocess.run([sys.executable, *command], cwd=cwd, env=environment, check=False).returncode
