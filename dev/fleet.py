@@ -223,7 +223,7 @@ class Fleet:
 
 def lock(data_dir: Path) -> TextIO:
     """Take the data directory for this process; FleetError if another fleet runs in it."""
-    file = open(data_dir / "lock", "r+", encoding="ascii")
+    file = open(data_dir / "lock", "r+", encoding="ascii")  # noqa: SIM115 (it holds the lock for as long as it is open)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -8,12 +8,12 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from dev import FleetError
+from dev.accounts import Account
 
 POLL_SECONDS = 0.03
 READY_SECONDS = 60
@@ -34,14 +34,6 @@ def never() -> bool:
 
 class Interrupted(Exception):
     """The person asked the fleet to stop while it was still waiting for something."""
-
-
-@dataclass(frozen=True)
-class Account:
-    """The operating system account that a child runs as."""
-
-    uid: int
-    gid: int
 
 
 def wait_until(
@@ -172,7 +164,7 @@ class Member(ABC):
     def is_ready(self) -> bool:
         """Tell whether it answers now."""
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 (not every member has something to prepare)
         """Do what has to be done before each start."""
 
     @property

@@ -92,7 +92,7 @@ def make_data_dir(path: Path) -> None:
     try:
         if not path.exists():
             path.mkdir(parents=True)
-            # A root's PostgreSQL runs as nobody, who has to pass through (not look around); else it is the user's alone.
+            # A root's PostgreSQL runs as nobody, who has to pass through; otherwise it is the user's alone.
             path.chmod(0o711 if os.geteuid() == 0 else 0o700)
         for folder in ("logs", "run"):
             (path / folder).mkdir(mode=0o700, exist_ok=True)

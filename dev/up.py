@@ -1,5 +1,6 @@
 """`./fleet up`: the fleet in the foreground, until somebody stops it."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -61,10 +62,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def say(line: str) -> None:
     """Print one line with the time; a terminal that is gone must not keep the fleet from stopping."""
-    try:
+    with contextlib.suppress(OSError):
         print(f"{time.strftime('%H:%M:%S')}  {line}", flush=True)
-    except OSError:
-        pass
 
 
 def print_welcome(fleet: Fleet, seconds: float) -> None:
@@ -89,7 +88,5 @@ def print_welcome(fleet: Fleet, seconds: float) -> None:
   For scripts    set -a; . {fleet.env_file}; set +a    (DATABASE_URL, REDIS_URL, the service URLs)
   Stop           Ctrl-C
 """
-    try:
+    with contextlib.suppress(OSError):
         print(text, flush=True)
-    except OSError:
-        pass
