@@ -1,0 +1,68 @@
+"""Password rules and hashes: bcrypt in threads, as many as there are cores, behind a bounded queue."""
+
+import asyncio
+import os
+import unicodedata
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import bcrypt
+
+from shared.errors import Busy, PasswordTooLong, PasswordTooShort
+
+MAX_BYTES = 72  # bcrypt reads no more; longer ones are refused, never cut
+
+Result = TypeVar("Result")
+
+
+def check_rules(password: str, minimum_length: int) -> None:
+    """Raise PasswordTooShort or PasswordTooLong for a password that may not be set."""
+    if len(password) < minimum_length:
+        raise PasswordTooShort(minimum=minimum_length)
+    if len(password.encode()) > MAX_BYTES:
+        raise PasswordTooLong
+
+
+def normalised(password: str) -> bytes:
+    """The bytes that are hashed: UTF-8 of the NFC form, so that two keyboards agree on `ñ`."""
+    return unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
+
+
+class Hasher:
+    """Hashes and checks passwords, each at the cost of `rounds`. Raises Busy when more than `queue` wait."""
+
+    def __init__(self, rounds: int, queue: int) -> None:
+        cores = os.cpu_count() or 1
+        self._rounds = rounds
+        self._threads = ThreadPoolExecutor(cores, thread_name_prefix="bcrypt")
+        self._capacity = cores + queue
+        self._under_way = 0
+        # Checked when there is nothing to check, so that an unknown e-mail costs the time of a wrong password.
+        self._decoy = bcrypt.hashpw(os.urandom(16).hex().encode(), bcrypt.gensalt(rounds))
+
+    async def hash(self, password: str) -> str:
+        """The bcrypt hash of a password that has passed `check_rules`."""
+        secret = normalised(password)
+        return (await self._run(lambda: bcrypt.hashpw(secret, bcrypt.gensalt(self._rounds)))).decode()
+
+    async def matches(self, password: str, password_hash: str | None) -> bool:
+        """Whether the password belongs to the hash; the same work for None and for a password over 72 bytes."""
+        secret = normalised(password)
+        usable = password_hash is not None and len(secret) <= MAX_BYTES
+        stored = password_hash.encode() if usable and password_hash else self._decoy
+        matched = await self._run(lambda: bcrypt.checkpw(secret[:MAX_BYTES], stored))
+        return usable and matched
+
+    def close(self) -> None:
+        """End the threads once they have finished."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, work: Callable[[], Result]) -> Result:
+        if self._under_way >= self._capacity:
+            raise Busy
+        self._under_way += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            self._under_way -= 1

@@ -1,0 +1,1 @@
+"""The schema: versioned SQL migrations, catalogues, sample data and its importer."""

@@ -1,0 +1,48 @@
+"""Brings a database to the newest schema: `python -m database.migrate`, with `DATABASE_URL` in the environment.
+
+Safe to run at any time, by several processes at once: one migrates, the others wait and find nothing to do.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import psycopg2
+from yoyo import get_backend, read_migrations
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_LOCK = 7_223_001  # any number that nothing else locks
+
+
+def migrate(database_url: str) -> int:
+    """Apply what is missing; how many migrations that was.
+
+    Raises psycopg2.Error when the database can't be reached or a statement fails; then nothing of that migration stays.
+    """
+    guard = psycopg2.connect(database_url)
+    try:
+        with guard.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+        # yoyo's own lock is a row, which a killed process leaves behind; under ours nobody else can hold it.
+        backend = get_backend(database_url)
+        backend.break_lock()
+        migrations = backend.to_apply(read_migrations(str(MIGRATIONS)))
+        with backend.lock():
+            backend.apply_migrations(migrations)
+        return len(migrations)
+    finally:
+        guard.close()
+
+
+def main() -> int:
+    """The command line."""
+    url = os.environ.get("DATABASE_URL")
+    if not url:
+        print("migrate: DATABASE_URL is not set", file=sys.stderr)
+        return 2
+    print(f"migrations applied: {migrate(url)}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,233 @@
+"""The SQL of doctors and of the patients they see."""
+
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from psycopg2 import sql
+
+from shared.audit import audited
+from shared.context import current
+from shared.errors import EmailTaken, LicenseTaken, UnknownReference
+from shared.postgres import Executor, Row, assignments, named_errors
+from shared.record import RECORD
+from shared.search import contains
+
+from .errors import DoctorHasPatients, DoctorNotFound
+
+_CONSTRAINTS = {
+    "uq_doctors_medical_license": LicenseTaken,
+    "uq_users_email": EmailTaken,
+    "fk_doctors_specialty": partial(UnknownReference, "specialty_id"),
+    "fk_doctors_institution": partial(UnknownReference, "institution_id"),
+    "fk_patients_doctor_in_institution": DoctorHasPatients,
+}
+
+_DOCTOR = """
+    SELECT d.id, d.institution_id, d.first_name, d.last_name, d.medical_license, d.license_status, d.specialty_id,
+           CASE WHEN %(language)s = 'en' THEN s.name_en ELSE s.name_es END AS specialty_name,
+           d.years_experience, d.consultation_fee, d.deleted_at IS NULL AS is_active, d.professional_status,
+           e.email_address AS contact_email, t.phone_number AS contact_phone, d.created_at, d.updated_at,
+           i.name AS institution_name
+    FROM doctors d
+    JOIN medical_institutions i ON i.id = d.institution_id
+    LEFT JOIN doctor_specialties s ON s.id = d.specialty_id
+    LEFT JOIN emails e ON e.entity_id = d.id AND e.is_primary
+    LEFT JOIN phones t ON t.entity_id = d.id AND t.is_primary
+"""
+
+GET_DOCTOR = (
+    _DOCTOR
+    + """
+    WHERE d.id = %(id)s AND d.deleted_at IS NULL
+      AND (%(caller_type)s = 'admin' OR d.id = %(caller_id)s OR d.institution_id = %(caller_id)s)
+"""
+)
+
+LIST_DOCTORS = (
+    _DOCTOR
+    + """
+    WHERE (d.deleted_at IS NULL) = %(is_active)s AND (d.deleted_at IS NULL OR %(caller_type)s = 'admin')
+      AND (%(caller_type)s = 'admin' OR d.institution_id = %(caller_id)s
+           OR d.institution_id = (SELECT institution_id FROM doctors WHERE id = %(caller_id)s))
+      AND (%(q)s IS NULL OR search_key(d.first_name || ' ' || d.last_name) LIKE search_key(%(q)s)
+           OR search_key(d.medical_license) LIKE search_key(%(q)s) OR search_key(e.email_address) LIKE search_key(%(q)s))
+      AND (%(specialty_id)s IS NULL OR d.specialty_id = %(specialty_id)s)
+      AND (%(institution_id)s IS NULL OR d.institution_id = %(institution_id)s)
+      AND (%(professional_status)s IS NULL OR d.professional_status = %(professional_status)s)
+      AND (%(min_experience)s IS NULL OR d.years_experience >= %(min_experience)s)
+      AND (%(max_fee)s IS NULL OR d.consultation_fee <= %(max_fee)s)
+      AND (%(after_created_at)s IS NULL OR (d.created_at, d.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid))
+    ORDER BY d.created_at DESC, d.id DESC
+    LIMIT %(limit)s + 1
+"""
+)
+
+INSERT_DOCTOR = """
+    INSERT INTO doctors (id, institution_id, first_name, last_name, medical_license, specialty_id, years_experience,
+                         consultation_fee)
+    VALUES (%(id)s, %(institution_id)s, %(first_name)s, %(last_name)s, %(medical_license)s, %(specialty_id)s,
+            %(years_experience)s, %(consultation_fee)s)
+"""
+
+UPDATE_DOCTOR = sql.SQL("""
+    UPDATE doctors SET {} WHERE id = %(id)s AND deleted_at IS NULL
+      AND (%(caller_type)s = 'admin' OR id = %(caller_id)s OR institution_id = %(caller_id)s)
+""")
+
+SOFT_DELETE_DOCTOR = """
+    UPDATE doctors SET deleted_at = now() WHERE id = %(id)s AND deleted_at IS NULL
+      AND (%(caller_type)s = 'admin' OR institution_id = %(caller_id)s)
+"""
+
+COUNT_DASHBOARD = """
+    SELECT count(*) AS total_patients, count(*) FILTER (WHERE validation_status = 'pending') AS pending_reviews
+    FROM patients WHERE doctor_id = %(doctor_id)s AND deleted_at IS NULL
+"""
+
+GET_INSTITUTION = """
+    SELECT i.id, i.name, CASE WHEN %(language)s = 'en' THEN y.name_en ELSE y.name_es END AS type, i.license_number,
+           e.email_address AS email, t.phone_number AS phone, i.website,
+           (SELECT to_jsonb(address) FROM (
+               SELECT a.street_address, a.city, r.name AS region_name,
+                      CASE WHEN %(language)s = 'en' THEN c.name_en ELSE c.name_es END AS country_name, a.postal_code
+               FROM addresses a LEFT JOIN regions r ON r.id = a.region_id LEFT JOIN countries c ON c.id = a.country_id
+               WHERE a.entity_id = i.id AND a.is_primary) address) AS address
+    FROM doctors d
+    JOIN medical_institutions i ON i.id = d.institution_id
+    JOIN institution_types y ON y.id = i.institution_type_id
+    LEFT JOIN emails e ON e.entity_id = i.id AND e.is_primary
+    LEFT JOIN phones t ON t.entity_id = i.id AND t.is_primary
+    WHERE d.id = %(doctor_id)s AND d.deleted_at IS NULL
+"""
+
+# Whose record a doctor sees: the columns of its patient list.
+_PATIENT = """
+    p.id, p.first_name, p.last_name, p.date_of_birth, e.email_address AS contact_email, t.phone_number AS contact_phone,
+    u.last_login_at AS last_login, p.validation_status
+"""
+
+_PATIENTS_OF_DOCTOR = """
+    FROM patients p
+    JOIN users u ON u.id = p.id
+    LEFT JOIN emails e ON e.entity_id = p.id AND e.is_primary
+    LEFT JOIN phones t ON t.entity_id = p.id AND t.is_primary
+    WHERE p.doctor_id = %(doctor_id)s AND p.deleted_at IS NULL
+"""
+
+_PATIENT_FILTERS = """
+      AND (%(q)s IS NULL OR search_key(p.first_name || ' ' || p.last_name) LIKE search_key(%(q)s)
+           OR search_key(e.email_address) LIKE search_key(%(q)s))
+      AND (%(validation_status)s IS NULL OR p.validation_status = %(validation_status)s)
+"""
+
+LIST_PATIENTS = audited(
+    "SELECT p.id AS patient_id, search_key(p.last_name) AS last_key, search_key(p.first_name) AS first_key, "
+    + _PATIENT
+    + _PATIENTS_OF_DOCTOR
+    + _PATIENT_FILTERS
+    + """
+      AND (%(after_last)s IS NULL OR (search_key(p.last_name), search_key(p.first_name), p.id)
+           > (%(after_last)s, %(after_first)s, %(after_id)s::uuid))
+    ORDER BY search_key(p.last_name), search_key(p.first_name), p.id
+    LIMIT %(limit)s + 1
+"""
+)
+
+COUNT_PATIENTS = "SELECT count(*) AS count" + _PATIENTS_OF_DOCTOR + _PATIENT_FILTERS
+
+FIND_MEDICAL_RECORD = audited(
+    "SELECT p.id AS patient_id, " + _PATIENT + ", " + RECORD + _PATIENTS_OF_DOCTOR + " AND p.id = %(patient_id)s"
+)
+
+LIST_SPECIALTIES = """
+    SELECT id, CASE WHEN %(language)s = 'en' THEN name_en ELSE name_es END AS name,
+           CASE WHEN %(language)s = 'en' THEN category_en ELSE category_es END AS category
+    FROM doctor_specialties ORDER BY 3, 2
+"""
+
+
+async def get_doctor(executor: Executor, doctor_id: UUID, scope: dict[str, Any]) -> Row:
+    """A doctor within the caller's scope. Raises DoctorNotFound."""
+    row = await executor.fetch_one(GET_DOCTOR, {"id": doctor_id, **scope, **_language()})
+    if row is None:
+        raise DoctorNotFound
+    return row
+
+
+async def list_doctors(
+    executor: Executor, scope: dict[str, Any], filters: dict[str, Any], after: list[Any], limit: int
+) -> list[Row]:
+    """Up to `limit` + 1 doctors within the caller's scope, newest first, after the position `[created_at, id]`."""
+    place = {"after_created_at": after[0], "after_id": after[1], "limit": limit}
+    q = {"q": contains(filters["q"])}
+    return await executor.fetch_all(LIST_DOCTORS, {**filters, **q, **scope, **place, **_language()})
+
+
+async def insert_doctor(executor: Executor, doctor: dict[str, Any]) -> None:
+    """Create a doctor. Raises LicenseTaken, EmailTaken, UnknownReference."""
+    with named_errors(_CONSTRAINTS):
+        await executor.execute(INSERT_DOCTOR, doctor)
+
+
+async def update_doctor(executor: Executor, doctor_id: UUID, scope: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Change a doctor within the caller's scope. Raises DoctorNotFound, LicenseTaken, UnknownReference, DoctorHasPatients."""
+    # With nothing of its own to change (a phone only), the row is touched all the same: it tells when.
+    statement = UPDATE_DOCTOR.format(assignments(changes) if changes else sql.SQL("updated_at = now()"))
+    with named_errors(_CONSTRAINTS):
+        if not await executor.execute(statement, {**changes, "id": doctor_id, **scope}):
+            raise DoctorNotFound
+
+
+async def soft_delete_doctor(executor: Executor, doctor_id: UUID, scope: dict[str, Any]) -> None:
+    """Hide a doctor within the caller's scope. Raises DoctorNotFound."""
+    if not await executor.execute(SOFT_DELETE_DOCTOR, {"id": doctor_id, **scope}):
+        raise DoctorNotFound
+
+
+async def count_dashboard(executor: Executor, doctor_id: UUID) -> Row:
+    """`total_patients` and `pending_reviews` of a doctor."""
+    row = await executor.fetch_one(COUNT_DASHBOARD, {"doctor_id": doctor_id})
+    assert row is not None  # an aggregate always gives one
+    return row
+
+
+async def get_institution(executor: Executor, doctor_id: UUID) -> Row:
+    """The institution of a doctor. Raises DoctorNotFound."""
+    row = await executor.fetch_one(GET_INSTITUTION, {"doctor_id": doctor_id, **_language()})
+    if row is None:
+        raise DoctorNotFound
+    return row
+
+
+async def list_patients(
+    executor: Executor, doctor_id: UUID, filters: dict[str, Any], after: list[Any], limit: int, event: dict[str, Any]
+) -> list[Row]:
+    """Up to `limit` + 1 patients of a doctor by name, after the position `[last, first, id]`; audited as `event`."""
+    place = {"after_last": after[0], "after_first": after[1], "after_id": after[2], "limit": limit}
+    q = {"q": contains(filters["q"])}
+    return await executor.fetch_all(LIST_PATIENTS, {**filters, **q, **place, "doctor_id": doctor_id, **event})
+
+
+async def count_patients(executor: Executor, doctor_id: UUID, filters: dict[str, Any]) -> int:
+    """How many patients of a doctor match the filters."""
+    q = {"q": contains(filters["q"])}
+    row = await executor.fetch_one(COUNT_PATIENTS, {**filters, **q, "doctor_id": doctor_id})
+    return int(row["count"]) if row else 0
+
+
+async def find_medical_record(
+    executor: Executor, doctor_id: UUID, patient_id: UUID, event: dict[str, Any]
+) -> Row | None:
+    """The record of one of the doctor's patients, audited as `event`; None for anybody else's."""
+    parameters = {"doctor_id": doctor_id, "patient_id": patient_id, **_language(), **event}
+    return await executor.fetch_one(FIND_MEDICAL_RECORD, parameters)
+
+
+async def list_specialties(executor: Executor) -> list[Row]:
+    """Every specialty, by category and name."""
+    return await executor.fetch_all(LIST_SPECIALTIES, _language())
+
+
+def _language() -> dict[str, str]:
+    return {"language": current().language}

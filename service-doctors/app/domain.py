@@ -1,0 +1,307 @@
+"""Doctors and the patients they see: the models, the rules and the use cases."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+from uuid import UUID, uuid4
+
+from pydantic import BaseModel, Field
+
+from shared import associations, audit, contacts
+from shared.caller import Caller
+from shared.errors import Forbidden
+from shared.pagination import Page, PageQuery
+from shared.postgres import Row
+from shared.record import MedicalRecord
+from shared.resources import ClientResources
+from shared.schemas import Body, ContactEmail, Update
+from shared.text import LicenseNumber, Name, Password, Phone, Search
+
+from . import db
+from .errors import PatientNotFound
+
+ProfessionalStatus = Literal["active", "suspended", "retired"]
+ValidationStatus = Literal["pending", "validated_by_doctor", "validated_by_institution", "full_access"]
+YearsExperience = Annotated[int, Field(ge=0, le=80, description="Whole years.")]
+Fee = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=2, description="In the institution's currency.")]
+
+
+class Doctor(BaseModel):
+    """A doctor."""
+
+    id: UUID
+    institution_id: UUID
+    first_name: str
+    last_name: str
+    medical_license: str
+    license_status: str
+    specialty_id: UUID | None
+    specialty_name: str | None
+    years_experience: int | None
+    consultation_fee: float | None
+    is_active: bool
+    professional_status: ProfessionalStatus
+    contact_email: str | None
+    contact_phone: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class NewDoctor(Body):
+    """A doctor to create, with the password of its account."""
+
+    institution_id: UUID
+    first_name: Name
+    last_name: Name
+    medical_license: LicenseNumber
+    specialty_id: UUID | None = None
+    years_experience: YearsExperience | None = None
+    consultation_fee: Fee | None = None
+    contact_email: ContactEmail
+    contact_phone: Phone | None = None
+    password: Password
+
+
+class DoctorUpdate(Update):
+    """Any subset of a doctor's fields."""
+
+    institution_id: UUID = Field(default=None)
+    first_name: Name = Field(default=None)
+    last_name: Name = Field(default=None)
+    medical_license: LicenseNumber = Field(default=None)
+    specialty_id: UUID | None = None
+    years_experience: YearsExperience | None = None
+    consultation_fee: Fee | None = None
+    contact_phone: Phone | None = None
+
+
+class DoctorQuery(PageQuery):
+    """The filters of the doctors' list; bounds are inclusive."""
+
+    q: Search | None = Field(default=None, description="Part of a name, e-mail or licence, without case and accents.")
+    specialty_id: UUID | None = None
+    institution_id: UUID | None = None
+    professional_status: ProfessionalStatus | None = None
+    is_active: bool = Field(default=True, description="False: the deleted ones (admins only).")
+    min_experience: int | None = Field(default=None, ge=0, le=80)
+    max_fee: float | None = Field(default=None, ge=0, le=1_000_000, allow_inf_nan=False)
+
+
+class Dashboard(BaseModel):
+    """A doctor's figures. `today_appointments` is null until appointments are offered."""
+
+    total_patients: int
+    today_appointments: int | None
+    pending_reviews: int
+
+
+class OwnProfile(BaseModel):
+    """What a doctor sees of itself."""
+
+    id: UUID
+    first_name: str
+    last_name: str
+    email: str | None
+    specialty_name: str | None
+    specialty_id: UUID | None
+    institution_name: str
+    years_experience: int | None
+    consultation_fee: float | None
+    medical_license: str
+    professional_status: ProfessionalStatus
+
+
+class OwnProfileUpdate(Update):
+    """What a doctor may change of itself."""
+
+    specialty_id: UUID | None = None
+    years_experience: YearsExperience | None = None
+    consultation_fee: Fee | None = None
+
+
+class Address(BaseModel):
+    """Where an institution is."""
+
+    street_address: str
+    city: str
+    region_name: str | None
+    country_name: str | None
+    postal_code: str | None
+
+
+class Institution(BaseModel):
+    """The institution that a doctor works at."""
+
+    id: UUID
+    name: str
+    type: str
+    license_number: str
+    email: str | None
+    phone: str | None
+    website: str | None
+    address: Address | None
+
+
+class PatientSummary(BaseModel):
+    """A patient as its doctor lists it. The score and the risk are null until they are offered."""
+
+    id: UUID
+    first_name: str
+    last_name: str
+    date_of_birth: date
+    contact_email: str | None
+    contact_phone: str | None
+    last_login: datetime | None
+    validation_status: ValidationStatus
+    health_score: int | None = None
+    risk_level: Literal["low", "moderate", "high", "unknown"] | None = None
+
+
+class PatientQuery(PageQuery):
+    """The filters of a doctor's patients."""
+
+    q: Search | None = Field(default=None, description="Part of a name or e-mail, without case and accents.")
+    validation_status: ValidationStatus | None = None
+
+
+class PatientList(BaseModel):
+    """A doctor's patients by last name; `patient_count` counts all that match, on every page."""
+
+    patient_count: int
+    patients: list[PatientSummary]
+    next_cursor: str | None
+
+
+class PatientRecord(MedicalRecord):
+    """The record of a patient, and whose it is."""
+
+    patient_info: PatientSummary
+
+
+class Specialty(BaseModel):
+    """A medical specialty."""
+
+    id: UUID
+    name: str
+    category: str
+
+
+class Specialties(BaseModel):
+    """Every specialty, by category."""
+
+    items: list[Specialty]
+
+
+async def list_doctors(res: ClientResources, caller: Caller, query: DoctorQuery) -> Page[Row]:
+    """The doctors that the caller may know: all for an admin, else those of its institution."""
+    after = res.cursors.read("doctors", query, 2)
+    rows = await db.list_doctors(res.db, _scope(caller), query.filters(), after, query.limit)
+    items, next_cursor = res.cursors.cut("doctors", query, rows, lambda row: (row["created_at"], row["id"]))
+    return Page[Row](items=list(items), next_cursor=next_cursor)
+
+
+async def get_doctor(res: ClientResources, caller: Caller, doctor_id: UUID) -> Row:
+    """A doctor: any for an admin, its own for an institution, itself for a doctor. Raises DoctorNotFound."""
+    return await db.get_doctor(res.db, doctor_id, _scope(caller))
+
+
+async def create_doctor(res: ClientResources, caller: Caller, new: NewDoctor) -> Row:
+    """Create a doctor and its account: both appear at the commit, or neither.
+
+    Raises Forbidden (an institution creates its own doctors only), UnknownReference, EmailTaken, LicenseTaken.
+    """
+    _refuse_other_institution(caller, new.institution_id)
+    doctor_id = uuid4()
+    # The account comes first and opens nothing until its doctor exists; left alone, it is swept.
+    await res.auth.create_user(new.contact_email.email_address, new.password, "doctor", doctor_id)
+    columns = new.model_dump(exclude={"contact_email", "contact_phone", "password"})
+    async with res.db.transaction() as tx:
+        await associations.hold_institution(tx, new.institution_id)
+        await db.insert_doctor(tx, {"id": doctor_id, **columns})
+        await contacts.insert_email(tx, "doctor", doctor_id, new.contact_email.email_address)
+        await contacts.update_primary_phone(tx, "doctor", doctor_id, new.contact_phone)
+        return await db.get_doctor(tx, doctor_id, _scope(caller))
+
+
+async def update_doctor(res: ClientResources, caller: Caller, doctor_id: UUID, update: DoctorUpdate) -> Row:
+    """Change any of a doctor's fields. Raises DoctorNotFound, Forbidden, UnknownReference, LicenseTaken, DoctorHasPatients."""
+    changes = update.changes()
+    async with res.db.transaction() as tx:
+        if "institution_id" in changes:
+            _refuse_other_institution(caller, changes["institution_id"])
+            await associations.hold_institution(tx, changes["institution_id"])
+        own = {column: value for column, value in changes.items() if column != "contact_phone"}
+        await db.update_doctor(tx, doctor_id, _scope(caller), own)
+        if "contact_phone" in changes:
+            await contacts.update_primary_phone(tx, "doctor", doctor_id, changes["contact_phone"])
+        return await db.get_doctor(tx, doctor_id, _scope(caller))
+
+
+async def delete_doctor(res: ClientResources, caller: Caller, doctor_id: UUID) -> None:
+    """Hide a doctor, close its account and end its sessions. Raises DoctorNotFound."""
+    async with res.db.transaction() as tx:
+        await db.soft_delete_doctor(tx, doctor_id, _scope(caller))
+        # Before the commit: if Redis is away nothing is deleted, and a login that races finds the account closed.
+        await res.sessions.end_all(doctor_id)
+
+
+async def get_dashboard(res: ClientResources, caller: Caller) -> Row:
+    """The figures of the calling doctor."""
+    return {**await db.count_dashboard(res.db, caller.user_id), "today_appointments": None}
+
+
+async def get_own_profile(res: ClientResources, caller: Caller) -> Row:
+    """What the calling doctor sees of itself."""
+    return _own_profile(await db.get_doctor(res.db, caller.user_id, _scope(caller)))
+
+
+async def update_own_profile(res: ClientResources, caller: Caller, update: OwnProfileUpdate) -> Row:
+    """Change what a doctor may change of itself. Raises UnknownReference."""
+    async with res.db.transaction() as tx:
+        await db.update_doctor(tx, caller.user_id, _scope(caller), update.changes())
+        return _own_profile(await db.get_doctor(tx, caller.user_id, _scope(caller)))
+
+
+async def get_institution(res: ClientResources, caller: Caller) -> Row:
+    """The institution that the calling doctor works at."""
+    return await db.get_institution(res.db, caller.user_id)
+
+
+async def list_patients(res: ClientResources, caller: Caller, query: PatientQuery) -> PatientList:
+    """The calling doctor's patients by name; recorded in the audit trail."""
+    after, filters = res.cursors.read("patients", query, 3), query.filters()
+    event = audit.parameters(res.service, caller, "read", "patient_list")
+    rows = await db.list_patients(res.db, caller.user_id, filters, after, query.limit, event)
+    count = await db.count_patients(res.db, caller.user_id, filters)
+    patients, next_cursor = res.cursors.cut(
+        "patients", query, rows, lambda row: (row["last_key"], row["first_key"], row["id"])
+    )
+    summaries = [PatientSummary.model_validate(row) for row in patients]
+    return PatientList(patient_count=count, patients=summaries, next_cursor=next_cursor)
+
+
+async def get_medical_record(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
+    """The record of one of the calling doctor's patients; recorded in the audit trail. Raises PatientNotFound."""
+    event = audit.parameters(res.service, caller, "read", "medical_record")
+    row = await db.find_medical_record(res.db, caller.user_id, patient_id, event)
+    if row is None:
+        raise PatientNotFound
+    return {**row, "patient_info": row}
+
+
+async def list_specialties(res: ClientResources) -> dict[str, Any]:
+    """Every specialty."""
+    return {"items": await db.list_specialties(res.db)}
+
+
+def _scope(caller: Caller) -> dict[str, Any]:
+    return {"caller_type": caller.user_type, "caller_id": caller.user_id}
+
+
+def _refuse_other_institution(caller: Caller, institution_id: UUID) -> None:
+    if not caller.is_admin and institution_id != caller.user_id:
+        raise Forbidden
+
+
+def _own_profile(doctor: Row) -> Row:
+    return {**doctor, "email": doctor["contact_email"]}

@@ -1,0 +1,120 @@
+"""The routes of the doctors' service."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, FastAPI, Query, Response
+
+from shared import app as factory
+from shared.app import ClientResourcesOf as Res
+from shared.auth import AdminOrInstitutionCaller, AnyCaller, DoctorCaller, StaffCaller
+from shared.login import Login, TokenPair, delegate
+from shared.pagination import Page
+from shared.resources import ClientResources
+from shared.routes import FleetRoute
+from shared.settings import ClientSettings, load
+
+from . import domain
+
+SERVICE = "service-doctors"
+
+router = APIRouter(route_class=FleetRoute)
+
+
+@router.post("/auth/login", response_model=TokenPair, tags=["auth"])
+async def login(body: Login, res: Res) -> dict[str, Any]:
+    """Log in as a doctor; 403 `wrong_user_type` for others, `account_unavailable` while suspended or retired."""
+    return await delegate(res, body, "doctor")
+
+
+@router.get("/api/v1/doctors/me/dashboard", response_model=domain.Dashboard, tags=["me"])
+async def get_dashboard(caller: DoctorCaller, res: Res) -> dict[str, Any]:
+    """The calling doctor's figures: active patients and those still to be reviewed."""
+    return await domain.get_dashboard(res, caller)
+
+
+@router.get("/api/v1/doctors/me/profile", response_model=domain.OwnProfile, tags=["me"])
+async def get_own_profile(caller: DoctorCaller, res: Res) -> dict[str, Any]:
+    """The calling doctor's profile."""
+    return await domain.get_own_profile(res, caller)
+
+
+@router.put("/api/v1/doctors/me/profile", response_model=domain.OwnProfile, tags=["me"])
+async def update_own_profile(body: domain.OwnProfileUpdate, caller: DoctorCaller, res: Res) -> dict[str, Any]:
+    """Change specialty, experience or fee; null clears, absent stays."""
+    return await domain.update_own_profile(res, caller, body)
+
+
+@router.get("/api/v1/doctors/me/institution", response_model=domain.Institution, tags=["me"])
+async def get_institution(caller: DoctorCaller, res: Res) -> dict[str, Any]:
+    """The institution that the calling doctor works at."""
+    return await domain.get_institution(res, caller)
+
+
+@router.get("/api/v1/doctors/me/patients", response_model=domain.PatientList, tags=["me"])
+async def list_patients(
+    caller: DoctorCaller, res: Res, query: Annotated[domain.PatientQuery, Query()]
+) -> domain.PatientList:
+    """The calling doctor's patients, by last name and first name."""
+    return await domain.list_patients(res, caller, query)
+
+
+@router.get("/api/v1/doctors/me/patients/{patient_id}/medical-record", response_model=domain.PatientRecord, tags=["me"])
+async def get_medical_record(patient_id: UUID, caller: DoctorCaller, res: Res) -> dict[str, Any]:
+    """The record of one of the calling doctor's patients; 404 for a patient of another."""
+    return await domain.get_medical_record(res, caller, patient_id)
+
+
+@router.get("/api/v1/doctors", response_model=Page[domain.Doctor], tags=["doctors"])
+async def list_doctors(
+    caller: StaffCaller, res: Res, query: Annotated[domain.DoctorQuery, Query()]
+) -> Page[dict[str, Any]]:
+    """Doctors, newest first: all for an admin, else those of the caller's institution."""
+    return await domain.list_doctors(res, caller, query)
+
+
+@router.post("/api/v1/doctors", status_code=201, response_model=domain.Doctor, tags=["doctors"])
+async def create_doctor(
+    body: domain.NewDoctor, caller: AdminOrInstitutionCaller, res: Res, response: Response
+) -> dict[str, Any]:
+    """Create a doctor with its account; an institution for itself only."""
+    doctor = await domain.create_doctor(res, caller, body)
+    response.headers["Location"] = f"/api/v1/doctors/{doctor['id']}"
+    return doctor
+
+
+@router.get("/api/v1/doctors/{doctor_id}", response_model=domain.Doctor, tags=["doctors"])
+async def get_doctor(doctor_id: UUID, caller: StaffCaller, res: Res) -> dict[str, Any]:
+    """A doctor: any for an admin, its own for an institution, itself for a doctor."""
+    return await domain.get_doctor(res, caller, doctor_id)
+
+
+@router.put("/api/v1/doctors/{doctor_id}", response_model=domain.Doctor, tags=["doctors"])
+async def update_doctor(
+    doctor_id: UUID, body: domain.DoctorUpdate, caller: AdminOrInstitutionCaller, res: Res
+) -> dict[str, Any]:
+    """Change any of a doctor's fields; null clears an optional one, absent ones stay."""
+    return await domain.update_doctor(res, caller, doctor_id, body)
+
+
+@router.delete("/api/v1/doctors/{doctor_id}", status_code=204, tags=["doctors"])
+async def delete_doctor(doctor_id: UUID, caller: AdminOrInstitutionCaller, res: Res) -> None:
+    """Hide a doctor, disable its login and end its sessions."""
+    await domain.delete_doctor(res, caller, doctor_id)
+
+
+@router.get("/api/v1/specialties", response_model=domain.Specialties, tags=["catalogues"])
+async def list_specialties(caller: AnyCaller, res: Res) -> dict[str, Any]:
+    """Every specialty, by category and name."""
+    return await domain.list_specialties(res)
+
+
+def create_app(settings: ClientSettings) -> FastAPI:
+    """The doctors' service."""
+    return factory.create(settings, SERVICE, "PredictHealth · doctors", router, ClientResources.open)
+
+
+app = create_app(load(ClientSettings))
+
+if __name__ == "__main__":
+    factory.serve("app.main:app", port=8000)

@@ -1,0 +1,1 @@
+"""What at least two of the four services use: one noun per module, nothing opened at import."""

@@ -1,0 +1,228 @@
+"""The app factory: what every service of the fleet does alike, so that its main.py is only routes."""
+
+import logging
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+import uvicorn
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from . import context, errors, health
+from . import logging as fleet_logging
+from .context import RequestContext
+from .language import negotiate
+from .resources import ClientResources, Resources
+from .routes import FleetRoute
+from .settings import Settings
+from .validation import field_errors
+
+VERSION = "0.1.0"
+
+log = logging.getLogger(__name__)
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_BY_STATUS: dict[int, type[errors.Problem]] = {
+    404: errors.NotFound,
+    405: errors.MethodNotAllowed,
+    413: errors.BodyTooLarge,
+}
+
+
+class ProblemResponse(JSONResponse):
+    """An RFC 9457 problem document."""
+
+    media_type = "application/problem+json"
+
+
+class ProblemDocument(BaseModel):
+    """What every error looks like (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str
+    errors: list[dict[str, str]] | None = None
+
+
+class DependencyCheck(BaseModel):
+    """One dependency: `latency_ms` of a round trip, null while it is down."""
+
+    status: Literal["up", "down"]
+    latency_ms: float | None
+
+
+class Health(BaseModel):
+    """Whether the service can do its work."""
+
+    status: Literal["healthy", "unhealthy"]
+    service: str
+    version: str
+    checks: dict[str, DependencyCheck]
+
+
+def resources(request: Request) -> Any:
+    """The dependency that hands a route its service's resources."""
+    return request.app.state.resources
+
+
+AnyResources = Annotated[Resources, Depends(resources)]
+ClientResourcesOf = Annotated[ClientResources, Depends(resources)]
+
+
+def create(
+    settings: Settings,
+    service: str,
+    title: str,
+    router: APIRouter,
+    open_resources: Callable[[str, Settings], Resources],
+) -> FastAPI:
+    """A service: `router` behind request ids, logs, the error renderer, health and offline `/docs`."""
+    fleet_logging.configure(service, settings.log_level)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.resources = open_resources(service, settings)
+        log.info("started")
+        yield
+        await app.state.resources.close()
+        log.info("stopped")
+
+    app = FastAPIOffline(
+        title=title,
+        version=VERSION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        redoc_url=None,
+        responses={"default": {"model": ProblemDocument, "description": "A problem document (RFC 9457)."}},
+    )
+    app.include_router(router)
+    app.include_router(_operations)
+    app.add_exception_handler(errors.Problem, _render)
+    app.add_exception_handler(RequestValidationError, _render_validation)
+    app.add_exception_handler(HTTPException, _render_http)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.allowed_origins,
+        allow_methods=["*"],
+        allow_headers=["Authorization", "Content-Type", "Accept-Language", "X-Request-ID"],
+        expose_headers=["X-Request-ID", "Location", "Retry-After"],
+    )
+    app.add_middleware(RequestMiddleware, settings=settings)
+    return app
+
+
+class RequestMiddleware:
+    """Gives each request its id and language, answers `X-Request-ID`, writes the access line, renders a bug as a 500."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request, started, status = Request(scope), time.perf_counter(), 0
+        request_id = request.headers.get("x-request-id", "")
+        request_id = request_id if _REQUEST_ID.fullmatch(request_id) else str(uuid4())
+        context.enter(
+            RequestContext(
+                request_id=request_id,
+                language=negotiate(request.headers.get("accept-language"), self._settings.default_language),
+                client_address=request.client.host if request.client else None,
+                user_agent=request.headers.get("user-agent", "")[:256] or None,
+            )
+        )
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:
+            log.exception("unhandled error")
+            if not status:
+                await problem_response(request, errors.Problem())(scope, receive, send_with_id)
+        finally:
+            caller = getattr(request.state, "caller", None)
+            log.info(
+                "request",
+                extra={
+                    "method": scope["method"],
+                    "route": getattr(scope.get("route"), "path", None),
+                    "status": status,
+                    "duration_ms": round((time.perf_counter() - started) * 1000, 1),
+                    "caller_id": caller and caller.user_id,
+                    "caller_type": caller and caller.user_type,
+                },
+            )
+
+
+def problem_response(request: Request, problem: errors.Problem) -> ProblemResponse:
+    """The one renderer: a problem document in the language of the request."""
+    current = context.current()
+    document = problem.document(current.language, request.url.path, current.request_id)
+    return ProblemResponse(document, problem.status, {"Content-Language": current.language, **problem.headers})
+
+
+async def _render(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, errors.Problem)
+    if exc.status >= 500:
+        log.warning("problem", extra={"code": exc.code, "cause": type(exc.__cause__).__name__})
+    return problem_response(request, exc)
+
+
+async def _render_validation(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, RequestValidationError)
+    findings = exc.errors()
+    if any(finding["type"] == "json_invalid" for finding in findings):
+        return problem_response(request, errors.MalformedJson())
+    return problem_response(request, errors.ValidationFailed(*field_errors(findings)))
+
+
+async def _render_http(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, HTTPException)
+    problem = _BY_STATUS.get(exc.status_code, errors.BadRequest)()
+    problem.headers.update(exc.headers or {})
+    return problem_response(request, problem)
+
+
+_operations = APIRouter(route_class=FleetRoute, tags=["operations"])
+
+
+@_operations.get("/health", response_model=Health, responses={503: {"model": Health}})
+async def get_health(resources: AnyResources, response: Response) -> dict[str, Any]:
+    """Whether this service and what it depends on are up: 200, or 503 while a dependency is down."""
+    report = await health.report(resources, VERSION)
+    response.status_code = 200 if report["status"] == "healthy" else 503
+    return report
+
+
+@_operations.get("/health/live")
+async def get_liveness() -> dict[str, str]:
+    """200 whenever the process serves."""
+    return {"status": "alive"}
+
+
+def serve(application: str, port: int) -> None:
+    """Run one service by hand on this machine: `python -m app.main`."""
+    uvicorn.run(application, port=port, access_log=False, log_config=None)

@@ -1,0 +1,26 @@
+"""What new doctors and patients belong to: found and held until the transaction ends, so that it can't vanish meanwhile."""
+
+from uuid import UUID
+
+from .errors import UnknownReference
+from .postgres import Executor
+
+LOCK_INSTITUTION = """
+    SELECT id FROM medical_institutions WHERE id = %(id)s AND deleted_at IS NULL FOR SHARE
+"""
+
+LOCK_DOCTOR = """
+    SELECT id FROM doctors WHERE id = %(id)s AND deleted_at IS NULL FOR SHARE
+"""
+
+
+async def hold_institution(executor: Executor, institution_id: UUID) -> None:
+    """Raise UnknownReference when there is no such institution; else it can't be deleted before the transaction ends."""
+    if await executor.fetch_one(LOCK_INSTITUTION, {"id": institution_id}) is None:
+        raise UnknownReference("institution_id")
+
+
+async def hold_doctor(executor: Executor, doctor_id: UUID) -> None:
+    """Raise UnknownReference when there is no such doctor; else it can't be deleted before the transaction ends."""
+    if await executor.fetch_one(LOCK_DOCTOR, {"id": doctor_id}) is None:
+        raise UnknownReference("doctor_id")

@@ -1,0 +1,92 @@
+"""The caller types of route signatures, and the check behind them: signature, then the living session, then the role."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from . import tokens
+from .auth_client import AUDIENCE
+from .caller import Caller
+from .errors import Forbidden, Unauthenticated
+from .resources import Resources
+
+bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="The `access_token` of a login.")
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+
+_NO_USER = UUID(int=0)
+
+
+class CallerOf:
+    """A dependency that admits the callers of some roles: `Annotated[Caller, Depends(CallerOf("doctor", "admin"))]`.
+
+    FleetRoute runs the check before it looks at the body, so that 401 and 403 come before any 400 or 422.
+    """
+
+    def __init__(self, *roles: str) -> None:
+        self.roles = frozenset(roles)
+
+    async def __call__(self, request: Request, _: Credentials) -> Caller:
+        caller: Caller = request.state.caller
+        return caller
+
+
+AnyCaller = Annotated[Caller, Depends(CallerOf("patient", "doctor", "institution", "admin"))]
+AdminCaller = Annotated[Caller, Depends(CallerOf("admin"))]
+DoctorCaller = Annotated[Caller, Depends(CallerOf("doctor"))]
+InstitutionCaller = Annotated[Caller, Depends(CallerOf("institution"))]
+AdminOrInstitutionCaller = Annotated[Caller, Depends(CallerOf("admin", "institution"))]
+StaffCaller = Annotated[Caller, Depends(CallerOf("admin", "institution", "doctor"))]
+
+
+def bearer_token(request: Request) -> str:
+    """The token of `Authorization: Bearer ...`. Raises Unauthenticated without one."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthenticated
+    return token.strip()
+
+
+async def authenticate(request: Request, resources: Resources, roles: frozenset[str]) -> Caller:
+    """The caller behind the request's bearer token. Raises Unauthenticated, Forbidden, RedisUnavailable."""
+    token = bearer_token(request)
+    caller = _service_caller(token, resources) if "service" in roles else None
+    if caller is None:
+        caller = await _session_caller(token, resources)
+    if caller.user_type not in roles:
+        raise Forbidden
+    return caller
+
+
+def _service_caller(token: str, resources: Resources) -> Caller | None:
+    key = resources.settings.fleet_internal_key.get_secret_value()
+    try:
+        tokens.read_service_token(token, key, AUDIENCE)
+    except tokens.InvalidToken:
+        return None
+    return Caller("service", _NO_USER)
+
+
+async def _session_caller(token: str, resources: Resources) -> Caller:
+    try:
+        access = tokens.read_access_token(token, resources.settings)
+    except tokens.InvalidToken as exc:
+        raise Unauthenticated(invalid_token=True) from exc
+    session = await resources.sessions.touch(access.session_id)
+    if session is None or (session.user_id, session.user_type) != (access.user_id, access.user_type):
+        raise Unauthenticated(invalid_token=True)
+    return Caller(session.user_type, session.user_id, session.id)
+
+
+async def _introduction(request: Request) -> tokens.ServiceToken | None:
+    """The member of the fleet that calls on a user's behalf, if one does; any other token is none of our business here."""
+    resources: Resources = request.app.state.resources
+    key = resources.settings.fleet_internal_key.get_secret_value()
+    try:
+        return tokens.read_service_token(bearer_token(request), key, AUDIENCE)
+    except (tokens.InvalidToken, Unauthenticated):
+        return None
+
+
+Introduction = Annotated[tokens.ServiceToken | None, Depends(_introduction)]

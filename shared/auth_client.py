@@ -1,0 +1,100 @@
+"""The HTTP client of the auth service: one kept-alive connection pool, time limits, a retry only where nothing was sent."""
+
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from . import context, errors
+from .settings import ClientSettings
+from .tokens import issue_service_token
+
+AUDIENCE = "auth-jwt-service"
+
+# What the auth service may refuse and a client of ours may read; any other answer is a fault of the fleet.
+_REFUSALS: dict[str, type[errors.Problem]] = {
+    refusal.code: refusal
+    for refusal in (
+        errors.InvalidCredentials,
+        errors.AccountDisabled,
+        errors.AccountUnavailable,
+        errors.WrongUserType,
+        errors.EmailTaken,
+        errors.AccountExists,
+    )
+}
+_PASSWORD_REFUSALS = {"password_too_short", "password_too_long"}
+
+
+class AuthClient:
+    """Calls the auth service as `service`, with the request id, language and end user of the request under way.
+
+    Raises the auth service's own refusals (InvalidCredentials, EmailTaken, …) and AuthUnavailable for everything else.
+    """
+
+    def __init__(self, service: str, settings: ClientSettings) -> None:
+        self._service = service
+        self._key = settings.fleet_internal_key.get_secret_value()
+        self._http = httpx.AsyncClient(
+            base_url=settings.auth_service_url,
+            timeout=httpx.Timeout(settings.auth_timeout_seconds, connect=1.0),
+            # Retries connecting only: a request that may have been received is never sent again.
+            transport=httpx.AsyncHTTPTransport(retries=1),
+            trust_env=False,
+        )
+
+    async def create_user(self, email: str, password: str, user_type: str, reference_id: UUID) -> dict[str, Any]:
+        """Create the account of the entity `reference_id` (`POST /users/create`); the entity itself follows."""
+        body = {"email": email, "password": password, "user_type": user_type, "reference_id": str(reference_id)}
+        return await self._post("/users/create", body, self._credential())
+
+    async def login(self, email: str, password: str, user_type: str) -> dict[str, Any]:
+        """A token pair for an account of `user_type` only; a refused login leaves no session."""
+        return await self._post(
+            "/auth/login", {"email": email, "password": password}, self._credential(user_type=user_type)
+        )
+
+    async def verify(self, token: str) -> dict[str, Any]:
+        """`{"valid": ..., "payload": ...}` of an access token."""
+        return await self._post("/auth/verify-token", None, token)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    def _credential(self, user_type: str | None = None) -> str:
+        request = context.current()
+        return issue_service_token(
+            self._key,
+            self._service,
+            AUDIENCE,
+            user_type=user_type,
+            client_address=request.client_address,
+            user_agent=request.user_agent,
+        )
+
+    async def _post(self, path: str, body: dict[str, Any] | None, bearer: str) -> dict[str, Any]:
+        request = context.current()
+        headers = {
+            "Authorization": f"Bearer {bearer}",
+            "X-Request-ID": request.request_id,
+            "Accept-Language": request.language,
+        }
+        try:
+            response = await self._http.post(path, json=body, headers=headers)
+            answer: dict[str, Any] = response.json()
+        except (httpx.HTTPError, ValueError) as exc:
+            raise errors.AuthUnavailable from exc
+        if response.is_success:
+            return answer
+        raise _refusal(answer)
+
+
+def _refusal(document: dict[str, Any]) -> errors.Problem:
+    code = document.get("code", "")
+    if code in _PASSWORD_REFUSALS:
+        # The sentence (with its minimum) is the auth service's, in the language that the client asked for.
+        detail = str(document["detail"])
+        problem = errors.ValidationFailed(errors.FieldError("password", code, detail, detail))
+        return problem
+    return _REFUSALS.get(code, errors.AuthUnavailable)()

@@ -1,0 +1,263 @@
+"""Named errors that become RFC 9457 problem documents: a code in English, a sentence in Spanish and in English."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+PROBLEM_TYPE = "https://predicthealth.dev/problems/"
+
+TITLES = {
+    400: ("Solicitud incorrecta", "Bad request"),
+    401: ("No autenticado", "Unauthorized"),
+    403: ("Prohibido", "Forbidden"),
+    404: ("No encontrado", "Not found"),
+    405: ("Método no permitido", "Method not allowed"),
+    406: ("No aceptable", "Not acceptable"),
+    409: ("Conflicto", "Conflict"),
+    412: ("Precondición fallida", "Precondition failed"),
+    413: ("Contenido demasiado grande", "Content too large"),
+    415: ("Tipo de contenido no admitido", "Unsupported media type"),
+    422: ("Contenido no procesable", "Unprocessable content"),
+    429: ("Demasiadas solicitudes", "Too many requests"),
+    500: ("Error interno", "Internal error"),
+    503: ("Servicio no disponible", "Service unavailable"),
+}
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One invalid field of a 422: its path with dots, a code, and a sentence in both languages."""
+
+    field: str
+    code: str
+    es: str
+    en: str
+
+
+@dataclass(eq=False)
+class Problem(Exception):
+    """Base of every error that a client may see. `parameters` fill the sentences; they are never values of a client."""
+
+    parameters: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    errors: Sequence[FieldError] = ()
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    es: ClassVar[str] = "Ocurrió un error interno. Ya quedó registrado."
+    en: ClassVar[str] = "An internal error occurred. It has been recorded."
+
+    def document(self, language: str, instance: str, request_id: str) -> dict[str, Any]:
+        """The problem document (RFC 9457) of this error, its `detail` in `language`."""
+        title = TITLES[self.status][language == "en"]
+        sentence = self.en if language == "en" else self.es
+        document = {
+            "type": PROBLEM_TYPE + self.code,
+            "title": title,
+            "status": self.status,
+            "detail": sentence.format(**self.parameters),
+            "instance": instance,
+            "code": self.code,
+            "request_id": request_id,
+        }
+        if self.status == 422:
+            document["errors"] = [
+                {"field": e.field, "message": e.en if language == "en" else e.es, "code": e.code} for e in self.errors
+            ]
+        return document
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class BadRequest(Problem):
+    status, code = 400, "bad_request"
+    es = "La solicitud no se puede leer."
+    en = "The request cannot be read."
+
+
+class MalformedJson(Problem):
+    status, code = 400, "malformed_json"
+    es = "El cuerpo de la solicitud no es JSON válido."
+    en = "The request body is not valid JSON."
+
+
+class InvalidCursor(Problem):
+    status, code = 400, "invalid_cursor"
+    es = "El cursor no fue emitido para esta lista con estos filtros."
+    en = "The cursor was not issued for this list with these filters."
+
+
+class EmptyUpdate(Problem):
+    status, code = 400, "empty_update"
+    es = "No se indicó ningún campo para actualizar."
+    en = "No field to update was given."
+
+
+class Unauthenticated(Problem):
+    """No token, or (`invalid_token=True`) one that is malformed, forged, expired or revoked."""
+
+    status, code = 401, "unauthenticated"
+    es = "Se necesita un token de acceso válido. Inicie sesión."
+    en = "A valid access token is needed. Please log in."
+
+    def __init__(self, *, invalid_token: bool = False) -> None:
+        challenge = 'Bearer realm="predicthealth"' + (', error="invalid_token"' if invalid_token else "")
+        super().__init__(headers={"WWW-Authenticate": challenge})
+
+
+class InvalidCredentials(Problem):
+    status, code = 401, "invalid_credentials"
+    es = "El correo o la contraseña no son correctos."
+    en = "The e-mail or the password is not correct."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="predicthealth"'})
+
+
+class Forbidden(Problem):
+    status, code = 403, "forbidden"
+    es = "Su cuenta no tiene permiso para hacer esto."
+    en = "Your account is not allowed to do this."
+
+
+class WrongUserType(Problem):
+    status, code = 403, "wrong_user_type"
+    es = "Esta cuenta no puede entrar por este servicio."
+    en = "This account cannot log in through this service."
+
+
+class AccountDisabled(Problem):
+    status, code = 403, "account_disabled"
+    es = "La cuenta está deshabilitada. Contacte a su administrador."
+    en = "The account is disabled. Please contact your administrator."
+
+
+class AccountUnavailable(Problem):
+    status, code = 403, "account_unavailable"
+    es = "La cuenta no está disponible: su titular está suspendido o retirado."
+    en = "The account is unavailable: its holder is suspended or retired."
+
+
+class NotFound(Problem):
+    status, code = 404, "not_found"
+    es = "No se encontró lo que busca."
+    en = "What you are looking for was not found."
+
+
+class MethodNotAllowed(Problem):
+    status, code = 405, "method_not_allowed"
+    es = "Este recurso no admite ese método."
+    en = "This resource does not support that method."
+
+
+class NotAcceptable(Problem):
+    status, code = 406, "not_acceptable"
+    es = "Este recurso solo se entrega como JSON."
+    en = "This resource is served as JSON only."
+
+
+class EmailTaken(Problem):
+    status, code = 409, "email_taken"
+    es = "Ya existe una cuenta con ese correo electrónico."
+    en = "An account with that e-mail address already exists."
+
+
+class AccountExists(Problem):
+    status, code = 409, "account_exists"
+    es = "Esa referencia ya tiene una cuenta."
+    en = "That reference already has an account."
+
+
+class LicenseTaken(Problem):
+    status, code = 409, "license_taken"
+    es = "Ese número de licencia ya está registrado."
+    en = "That licence number is already registered."
+
+
+class BodyTooLarge(Problem):
+    status, code = 413, "body_too_large"
+    es = "El cuerpo de la solicitud supera el tamaño máximo."
+    en = "The request body exceeds the maximum size."
+
+
+class UnsupportedMediaType(Problem):
+    status, code = 415, "unsupported_media_type"
+    es = "El cuerpo debe enviarse como application/json."
+    en = "The body must be sent as application/json."
+
+
+class ValidationFailed(Problem):
+    """A body or a parameter that breaks the rules; `errors` names each field."""
+
+    status, code = 422, "validation_failed"
+    es = "Hay datos que no son válidos. Revise los campos indicados."
+    en = "Some of the data is not valid. Please check the fields named."
+
+    def __init__(self, *errors: FieldError) -> None:
+        super().__init__(errors=errors)
+
+
+class FieldRejected(Problem):
+    """Base of the 422s with a code of their own: a subclass names the field and the sentence, once."""
+
+    status, code = 422, "validation_failed"
+    field_name: ClassVar[str]
+
+    def __init__(self, **parameters: Any) -> None:
+        error = FieldError(self.field_name, self.code, self.es.format(**parameters), self.en.format(**parameters))
+        super().__init__(parameters=parameters, errors=[error])
+
+
+class PasswordTooShort(FieldRejected):
+    code, field_name = "password_too_short", "password"
+    es = "La contraseña debe tener al menos {minimum} caracteres."
+    en = "The password must have at least {minimum} characters."
+
+
+class PasswordTooLong(FieldRejected):
+    code, field_name = "password_too_long", "password"
+    es = "La contraseña no puede pasar de 72 bytes en UTF-8."
+    en = "The password cannot exceed 72 bytes of UTF-8."
+
+
+class UnknownReference(FieldRejected):
+    """A catalogue id (or the id of another entity) that does not exist."""
+
+    code = "validation_failed"
+    es = "No existe un registro con ese identificador."
+    en = "There is no record with that identifier."
+    field_name = "id"
+
+    def __init__(self, field_name: str) -> None:
+        error = FieldError(field_name, "unknown_reference", self.es, self.en)
+        Problem.__init__(self, errors=[error])
+
+
+class Unavailable(Problem):
+    """Base of the 503s: a dependency can't be reached in time."""
+
+    status, code = 503, "unavailable"
+    es = "El servicio no está disponible por el momento. Intente de nuevo en unos segundos."
+    en = "The service is unavailable at the moment. Please try again in a few seconds."
+
+    def __init__(self, retry_after_seconds: int = 2) -> None:
+        super().__init__(headers={"Retry-After": str(retry_after_seconds)})
+
+
+class DatabaseUnavailable(Unavailable):
+    code = "database_unavailable"
+
+
+class RedisUnavailable(Unavailable):
+    code = "sessions_unavailable"
+
+
+class AuthUnavailable(Unavailable):
+    code = "auth_unavailable"
+
+
+class Busy(Unavailable):
+    """A bounded queue is full: the request was not started."""
+
+    code = "busy"

@@ -1,0 +1,33 @@
+"""Whether a service and what it depends on are up."""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from typing import Any
+
+from .errors import Unavailable
+from .redis import available
+from .resources import Resources
+
+
+async def report(resources: Resources, version: str) -> dict[str, Any]:
+    """The health document; `latency_ms` is null for a dependency that is down."""
+    postgres, redis = await asyncio.gather(_check(resources.db.fetch_one("SELECT 1")), _check(_ping(resources)))
+    checks = {"postgres": postgres, "redis": redis}
+    healthy = all(check["status"] == "up" for check in checks.values())
+    status = "healthy" if healthy else "unhealthy"
+    return {"status": status, "service": resources.service, "version": version, "checks": checks}
+
+
+async def _ping(resources: Resources) -> None:
+    with available():
+        await resources.redis.ping()
+
+
+async def _check(probe: Awaitable[Any]) -> dict[str, Any]:
+    started = time.perf_counter()
+    try:
+        await probe
+    except Unavailable:
+        return {"status": "down", "latency_ms": None}
+    return {"status": "up", "latency_ms": round((time.perf_counter() - started) * 1000, 1)}

@@ -1,0 +1,36 @@
+"""The delegated login of the services: the same body and answer as the auth service's, for one user type."""
+
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from .resources import ClientResources
+from .schemas import Body
+
+
+class Login(Body):
+    """Who logs in. Nothing but text is checked here: every wrong pair gets the same answer."""
+
+    email: str = Field(max_length=1_000, examples=["ana.lopez@clinica.mx"])
+    password: str = Field(max_length=10_000)
+
+
+class TokenPair(BaseModel):
+    """The answer to a login. `user_id` equals `reference_id`. The refresh token is null: refreshing is not offered yet."""
+
+    access_token: str
+    refresh_token: str | None
+    token_type: Literal["bearer"]
+    expires_in: int = Field(description="Seconds.")
+    refresh_expires_in: int | None = Field(description="Seconds.")
+    session_id: UUID
+    user_id: UUID
+    reference_id: UUID
+    user_type: str
+    email: str
+
+
+async def delegate(res: ClientResources, credentials: Login, user_type: str) -> dict[str, Any]:
+    """Log in at the auth service. Raises InvalidCredentials, WrongUserType, AccountUnavailable, AccountDisabled."""
+    return await res.auth.login(credentials.email, credentials.password, user_type)

@@ -1,0 +1,285 @@
+"""PostgreSQL through psycopg2's asynchronous mode: a small pool that waits, statements, transactions.
+
+Measured against threads and other drivers in `docs/decisions/0002-psycopg2-asynchronous.md`. In this mode psycopg2
+is in autocommit: a single statement needs no BEGIN, a transaction issues its own.
+"""
+
+import asyncio
+import logging
+import select
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import psycopg2
+import psycopg2.extensions as pg
+from psycopg2 import sql
+from psycopg2.extras import RealDictCursor, register_uuid
+
+from .errors import Busy, DatabaseUnavailable
+from .settings import Settings
+
+log = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+Statement = str | sql.Composable
+Parameters = Mapping[str, Any]
+
+register_uuid()
+# NUMERIC as float: every number of the contract is a JSON number, and none needs more than 15 digits.
+pg.register_type(pg.new_type(pg.DECIMAL.values, "DEC2FLOAT", lambda value, _: None if value is None else float(value)))
+
+
+class ConstraintViolated(Exception):
+    """A named constraint refused a row; `db.py` turns the name into an error of the domain."""
+
+    def __init__(self, constraint: str) -> None:
+        super().__init__(constraint)
+        self.constraint = constraint
+
+
+class Executor(Protocol):
+    """What runs statements: the database (each on its own) or a transaction (all or nothing)."""
+
+    async def fetch_one(self, statement: Statement, parameters: Parameters = ...) -> Row | None:
+        """The first row, or None."""
+
+    async def fetch_all(self, statement: Statement, parameters: Parameters = ...) -> list[Row]:
+        """Every row."""
+
+    async def execute(self, statement: Statement, parameters: Parameters = ...) -> int:
+        """The number of rows that the statement touched."""
+
+
+@dataclass(frozen=True)
+class _Result:
+    rows: list[Row]
+    count: int
+
+
+class _Connection:
+    """One asynchronous psycopg2 connection, driven by the running loop."""
+
+    def __init__(self, raw: pg.connection, statement_limit_seconds: float) -> None:
+        self._raw = raw
+        self._limit = statement_limit_seconds
+
+    @classmethod
+    async def open(cls, settings: Settings) -> "_Connection":
+        limit = settings.database_statement_timeout_seconds
+        options = {
+            "statement_timeout": limit,
+            "lock_timeout": settings.database_lock_timeout_seconds,
+            "idle_in_transaction_session_timeout": limit * 2,
+        }
+        try:
+            # connect_timeout is not enforced in this mode, so the wait is bounded here.
+            async with asyncio.timeout(settings.database_connect_timeout_seconds):
+                raw = psycopg2.connect(
+                    settings.database_url.get_secret_value(),
+                    async_=True,
+                    cursor_factory=RealDictCursor,
+                    application_name="predicthealth",
+                    client_encoding="UTF8",
+                    options=" ".join(f"-c {name}={int(s * 1000)}" for name, s in options.items()) + " -c timezone=UTC",
+                    keepalives=1,
+                    keepalives_idle=30,
+                    keepalives_interval=5,
+                    keepalives_count=3,
+                    tcp_user_timeout=int(limit * 2000),
+                )
+                connection = cls(raw, limit + 1)
+                await connection._drive()
+        except (psycopg2.Error, TimeoutError) as exc:
+            raise DatabaseUnavailable from exc
+        return connection
+
+    @property
+    def idle(self) -> bool:
+        """Fit for the next caller. Costs no round trip: an idle connection has nothing to read but its end."""
+        if self._raw.closed or self._raw.info.transaction_status != pg.TRANSACTION_STATUS_IDLE:
+            return False
+        return not select.select([self._raw.fileno()], [], [], 0)[0]
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._raw.closed)
+
+    def close(self) -> None:
+        self._raw.close()
+
+    async def run(self, statement: Statement, parameters: Parameters, *, rows: bool) -> _Result:
+        """Execute and fetch; on a time limit, or when cancelled, the connection is closed: its state is in doubt."""
+        cursor = self._raw.cursor()
+        try:
+            async with asyncio.timeout(self._limit):
+                cursor.execute(statement, parameters)
+                await self._drive()
+            return _Result(cursor.fetchall() if rows else [], cursor.rowcount)
+        except psycopg2.IntegrityError as exc:
+            raise ConstraintViolated(exc.diag.constraint_name or "") from exc
+        except BaseException:
+            if self._raw.isexecuting():
+                self.close()
+            raise
+
+    async def _drive(self) -> None:
+        loop = asyncio.get_running_loop()
+        while (state := self._raw.poll()) != pg.POLL_OK:
+            ready: asyncio.Future[None] = loop.create_future()
+            descriptor = self._raw.fileno()
+            add, remove = (
+                (loop.add_reader, loop.remove_reader)
+                if state == pg.POLL_READ
+                else (loop.add_writer, loop.remove_writer)
+            )
+            add(descriptor, _set_once, ready)
+            try:
+                await ready
+            finally:
+                remove(descriptor)
+
+
+def _set_once(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class Transaction:
+    """An open transaction: an Executor whose statements are committed together at the end of `Database.transaction`."""
+
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+
+    async def fetch_one(self, statement: Statement, parameters: Parameters = {}) -> Row | None:
+        """The first row, or None."""
+        rows = (await self._connection.run(statement, parameters, rows=True)).rows
+        return rows[0] if rows else None
+
+    async def fetch_all(self, statement: Statement, parameters: Parameters = {}) -> list[Row]:
+        """Every row."""
+        return (await self._connection.run(statement, parameters, rows=True)).rows
+
+    async def execute(self, statement: Statement, parameters: Parameters = {}) -> int:
+        """The number of rows touched."""
+        return (await self._connection.run(statement, parameters, rows=False)).count
+
+
+class Database:
+    """A pool of at most `database_pool_size` connections. Who finds none free waits, bounded in time and in number.
+
+    Raises Busy when too many wait or one waits too long, DatabaseUnavailable when PostgreSQL can't be reached in time,
+    ConstraintViolated when a named constraint refuses a row.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._idle: list[_Connection] = []
+        self._slots = asyncio.Semaphore(settings.database_pool_size)
+        self._waiting = 0
+
+    async def fetch_one(self, statement: Statement, parameters: Parameters = {}) -> Row | None:
+        """The first row of a read, or None; run once more when the connection turned out to be dead."""
+        rows = (await self._read(statement, parameters)).rows
+        return rows[0] if rows else None
+
+    async def fetch_all(self, statement: Statement, parameters: Parameters = {}) -> list[Row]:
+        """Every row of a read; run once more when the connection turned out to be dead."""
+        return (await self._read(statement, parameters)).rows
+
+    async def execute(self, statement: Statement, parameters: Parameters = {}) -> int:
+        """The number of rows that one write touched; never run twice."""
+        async with self._connection() as connection:
+            return (await connection.run(statement, parameters, rows=False)).count
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Commit at the end of the block, roll back on any exception."""
+        async with self._connection() as connection:
+            await connection.run("BEGIN", {}, rows=False)
+            try:
+                yield Transaction(connection)
+                await connection.run("COMMIT", {}, rows=False)
+            except BaseException:
+                if not connection.closed:
+                    # Shielded: a cancelled request must not leave its transaction open in the pool.
+                    await asyncio.shield(connection.run("ROLLBACK", {}, rows=False))
+                raise
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        while self._idle:
+            self._idle.pop().close()
+
+    async def _read(self, statement: Statement, parameters: Parameters) -> _Result:
+        for last_try in (False, True):
+            try:
+                async with self._connection() as connection:
+                    return await connection.run(statement, parameters, rows=True)
+            except DatabaseUnavailable as exc:
+                if last_try or not isinstance(exc.__cause__, psycopg2.OperationalError):
+                    raise
+                self.close()  # they most likely died together
+        raise AssertionError("unreachable")
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[_Connection]:
+        async with self._slot():
+            connection = self._pop_idle() or await _Connection.open(self._settings)
+            try:
+                yield connection
+            except (psycopg2.extensions.QueryCanceledError, psycopg2.errors.LockNotAvailable) as exc:
+                raise DatabaseUnavailable from exc
+            except (psycopg2.OperationalError, psycopg2.InterfaceError, TimeoutError) as exc:
+                connection.close()
+                log.warning("database connection lost", extra={"error": type(exc).__name__})
+                raise DatabaseUnavailable from exc
+            finally:
+                if connection.idle:
+                    self._idle.append(connection)
+                else:
+                    connection.close()
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        if self._slots.locked() and self._waiting >= self._settings.database_pool_queue:
+            raise Busy
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._settings.database_pool_wait_seconds):
+                await self._slots.acquire()
+        except TimeoutError as exc:
+            raise Busy from exc
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    def _pop_idle(self) -> _Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.idle:
+                return connection
+            connection.close()
+        return None
+
+
+def assignments(changes: Mapping[str, Any]) -> sql.Composed:
+    """`a = %(a)s, b = %(b)s` for the columns of an UPDATE that takes any subset of them; `changes` is never empty."""
+    return sql.SQL(", ").join(
+        sql.SQL("{} = {}").format(sql.Identifier(column), sql.Placeholder(column)) for column in changes
+    )
+
+
+@contextmanager
+def named_errors(names: Mapping[str, Callable[[], Exception]]) -> Iterator[None]:
+    """Turn the violation of a constraint of `names` into the error that stands beside it."""
+    try:
+        yield
+    except ConstraintViolated as exc:
+        if exc.constraint not in names:
+            raise
+        raise names[exc.constraint]() from exc

@@ -1,0 +1,83 @@
+"""The route class of the fleet: it decides 413, 415, 406, 401, 403 and unknown parameters, in this order, before FastAPI."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.params import Form, Query
+from fastapi.routing import APIRoute
+
+from .auth import CallerOf, authenticate
+from .errors import BodyTooLarge, NotAcceptable, UnsupportedMediaType, ValidationFailed
+from .resources import Resources
+from .validation import unknown_parameter
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class FleetRoute(APIRoute):
+    """A route whose caller type is checked before its body is read as JSON."""
+
+    def get_route_handler(self) -> Handler:
+        """FastAPI's handler behind the checks that have to come first."""
+        handler = super().get_route_handler()
+        roles = self.roles
+        parameters = _query_parameters(self.dependant)
+        takes_form = self.body_field is not None and isinstance(self.body_field.field_info, Form)
+        media_type = "application/x-www-form-urlencoded" if takes_form else "application/json"
+
+        async def checked(request: Request) -> Response:
+            resources: Resources = request.app.state.resources
+            body = await _read_body(request, resources.settings.max_body_bytes)
+            if body and self.body_field and _media_type(request) != media_type:
+                raise UnsupportedMediaType
+            if not _accepts_json(request.headers.get("accept")):
+                raise NotAcceptable
+            if roles is not None:
+                request.state.caller = await authenticate(request, resources, roles)
+            unknown = [unknown_parameter(name, parameters) for name in request.query_params if name not in parameters]
+            if unknown:
+                raise ValidationFailed(*unknown)
+            return await handler(request)
+
+        return checked
+
+    @property
+    def roles(self) -> frozenset[str] | None:
+        """Who may call; None when the route is public."""
+        for dependency in self.dependant.dependencies:
+            if isinstance(dependency.call, CallerOf):
+                return dependency.call.roles
+        return None
+
+
+async def _read_body(request: Request, limit: int) -> bytes:
+    """Read the whole body, no more than `limit` bytes, and leave it where FastAPI looks for it."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > limit:
+        raise BodyTooLarge
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise BodyTooLarge
+        chunks.append(chunk)
+    request._body = b"".join(chunks)
+    return request._body
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _accepts_json(accept: str | None) -> bool:
+    if not accept:
+        return True
+    ranges = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
+    return bool(ranges & {"*/*", "application/*", "application/json", "application/problem+json"})
+
+
+def _query_parameters(dependant: Dependant) -> frozenset[str]:
+    return frozenset(field.alias for field in get_flat_params(dependant) if isinstance(field.field_info, Query))

@@ -1,0 +1,30 @@
+"""Bases of the models that cross the wire."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from .errors import EmptyUpdate
+from .text import Email
+
+
+class Body(BaseModel):
+    """A request body: unknown fields are refused, so that nobody smuggles one in."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Update(Body):
+    """A PUT body: any subset of its fields. Absent ones stay, null clears an optional one."""
+
+    def changes(self) -> dict[str, Any]:
+        """The fields that the client sent. Raises EmptyUpdate when it sent none."""
+        if not self.model_fields_set:
+            raise EmptyUpdate
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class ContactEmail(Body):
+    """The first e-mail of a new entity; it is the login too."""
+
+    email_address: Email

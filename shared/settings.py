@@ -1,0 +1,83 @@
+"""Typed settings: read once from the environment (and `.env`), passed in, units in the names."""
+
+import sys
+from typing import Literal, Self, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+# Known to everyone who reads this file, so refused in production: they let one service be run by hand in development.
+DEVELOPMENT_KEYS = {
+    "jwt_secret_key": "development-only-jwt-secret-key-0000",
+    "fleet_internal_key": "development-only-fleet-internal-key",
+    "cursor_key": "development-only-cursor-key-00000000",
+}
+MINIMUM_KEY_BYTES = 32
+
+
+class Settings(BaseSettings):
+    """What every service is told. Each field is the environment variable of the same name in upper case."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    app_env: Literal["development", "test", "production"] = "development"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    default_language: Literal["es", "en"] = "es"
+    cors_origins: str = ""  # comma-separated origins, none by default
+    max_body_bytes: int = Field(default=1_048_576, ge=1_024)
+
+    # Workers x database_pool_size, summed over the four services, must stay under PostgreSQL's max_connections (100):
+    # 4 services x 1 worker x 10 = 40, which leaves room for a second worker each and for operators.
+    database_url: SecretStr = SecretStr("postgresql://predicthealth@127.0.0.1:5432/predicthealth")
+    database_pool_size: int = Field(default=10, ge=1)
+    database_pool_wait_seconds: float = Field(default=2.0, gt=0)
+    database_pool_queue: int = Field(default=200, ge=0)
+    database_connect_timeout_seconds: float = Field(default=2.0, gt=0)
+    database_statement_timeout_seconds: float = Field(default=2.0, gt=0)
+    database_lock_timeout_seconds: float = Field(default=1.0, gt=0)
+
+    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    redis_timeout_seconds: float = Field(default=0.5, gt=0)
+
+    jwt_algorithm: Literal["HS256"] = "HS256"
+    jwt_secret_key: SecretStr = SecretStr(DEVELOPMENT_KEYS["jwt_secret_key"])
+    fleet_internal_key: SecretStr = SecretStr(DEVELOPMENT_KEYS["fleet_internal_key"])
+    cursor_key: SecretStr = SecretStr(DEVELOPMENT_KEYS["cursor_key"])
+    session_idle_seconds: int = Field(default=3_600, ge=1)
+    session_max_seconds: int = Field(default=43_200, ge=1)
+
+    @model_validator(mode="after")
+    def _refuse_weak_keys(self) -> Self:
+        for name, published in DEVELOPMENT_KEYS.items():
+            key = getattr(self, name).get_secret_value()
+            if len(key.encode()) < MINIMUM_KEY_BYTES:
+                raise ValueError(f"{name.upper()} must have at least {MINIMUM_KEY_BYTES} bytes")
+            if self.app_env == "production" and key == published:
+                raise ValueError(f"{name.upper()} must be set in production")
+        return self
+
+    @property
+    def allowed_origins(self) -> list[str]:
+        """The origins of `CORS_ORIGINS`, in order."""
+        return [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]
+
+
+class ClientSettings(Settings):
+    """Settings of a service that calls the auth service."""
+
+    auth_service_url: str = "http://servicio-auth-jwt:8003"
+    auth_timeout_seconds: float = Field(default=4.0, gt=0)
+
+
+SettingsType = TypeVar("SettingsType", bound=Settings)
+
+
+def load(settings_class: type[SettingsType]) -> SettingsType:
+    """Read the settings, or stop the process with one line per wrong variable; a value is never printed."""
+    try:
+        return settings_class()
+    except ValidationError as exc:
+        for error in exc.errors(include_input=False, include_url=False):
+            name = ".".join(str(part) for part in error["loc"]).upper()
+            sys.stderr.write(f"settings: {name + ': ' if name else ''}{error['msg'].removeprefix('Value error, ')}\n")
+        raise SystemExit(78) from None  # EX_CONFIG of sysexits.h
