@@ -23,7 +23,7 @@ from . import logging as fleet_logging
 from .context import RequestContext
 from .language import negotiate
 from .resources import ClientResources, Resources
-from .routes import FleetRoute
+from .routes import NO_STORE, FleetRoute
 from .settings import Settings
 from .validation import field_errors
 
@@ -126,7 +126,7 @@ def create(
 
 
 class RequestMiddleware:
-    """Gives each request its id and language, answers `X-Request-ID`, writes the access line, renders a bug as a 500."""
+    """Gives each request its id and language, answers with the id, writes the access line, renders a bug as a 500."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -181,7 +181,9 @@ def problem_response(request: Request, problem: errors.Problem) -> ProblemRespon
     """The one renderer: a problem document in the language of the request."""
     current = context.current()
     document = problem.document(current.language, request.url.path, current.request_id)
-    return ProblemResponse(document, problem.status, {"Content-Language": current.language, **problem.headers})
+    return ProblemResponse(
+        document, problem.status, {"Cache-Control": NO_STORE, "Content-Language": current.language, **problem.headers}
+    )
 
 
 async def _render(request: Request, exc: Exception) -> Response:

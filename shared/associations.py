@@ -1,4 +1,4 @@
-"""What new doctors and patients belong to: found and held until the transaction ends, so that it can't vanish meanwhile."""
+"""What doctors and patients belong to: found, and held until the transaction ends, so that it can't vanish."""
 
 from uuid import UUID
 
@@ -15,12 +15,12 @@ LOCK_DOCTOR = """
 
 
 async def hold_institution(executor: Executor, institution_id: UUID) -> None:
-    """Raise UnknownReference when there is no such institution; else it can't be deleted before the transaction ends."""
+    """Raise UnknownReference when there is no such institution; else it stays until the transaction ends."""
     if await executor.fetch_one(LOCK_INSTITUTION, {"id": institution_id}) is None:
         raise UnknownReference("institution_id")
 
 
 async def hold_doctor(executor: Executor, doctor_id: UUID) -> None:
-    """Raise UnknownReference when there is no such doctor; else it can't be deleted before the transaction ends."""
+    """Raise UnknownReference when there is no such doctor; else it stays until the transaction ends."""
     if await executor.fetch_one(LOCK_DOCTOR, {"id": doctor_id}) is None:
         raise UnknownReference("doctor_id")

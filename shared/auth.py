@@ -1,4 +1,4 @@
-"""The caller types of route signatures, and the check behind them: signature, then the living session, then the role."""
+"""The caller types of route signatures, and the check behind them: signature, living session, role."""
 
 from typing import Annotated
 from uuid import UUID
@@ -40,17 +40,25 @@ AdminOrInstitutionCaller = Annotated[Caller, Depends(CallerOf("admin", "institut
 StaffCaller = Annotated[Caller, Depends(CallerOf("admin", "institution", "doctor"))]
 
 
-def bearer_token(request: Request) -> str:
-    """The token of `Authorization: Bearer ...`. Raises Unauthenticated without one."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+async def _optional_token(credentials: Credentials) -> str | None:
+    return credentials.credentials if credentials else None
+
+
+OptionalToken = Annotated[str | None, Depends(_optional_token)]
+
+
+async def _required_token(token: OptionalToken) -> str:
+    if not token:
         raise Unauthenticated
-    return token.strip()
+    return token
+
+
+BearerToken = Annotated[str, Depends(_required_token)]
 
 
 async def authenticate(request: Request, resources: Resources, roles: frozenset[str]) -> Caller:
     """The caller behind the request's bearer token. Raises Unauthenticated, Forbidden, RedisUnavailable."""
-    token = bearer_token(request)
+    token = await _required_token(await _optional_token(await bearer(request)))
     caller = _service_caller(token, resources) if "service" in roles else None
     if caller is None:
         caller = await _session_caller(token, resources)
@@ -79,14 +87,14 @@ async def _session_caller(token: str, resources: Resources) -> Caller:
     return Caller(session.user_type, session.user_id, session.id)
 
 
-async def _introduction(request: Request) -> tokens.ServiceToken | None:
-    """The member of the fleet that calls on a user's behalf, if one does; any other token is none of our business here."""
+async def _introduction(request: Request, token: OptionalToken) -> tokens.ServiceToken | None:
     resources: Resources = request.app.state.resources
     key = resources.settings.fleet_internal_key.get_secret_value()
     try:
-        return tokens.read_service_token(bearer_token(request), key, AUDIENCE)
-    except (tokens.InvalidToken, Unauthenticated):
+        return tokens.read_service_token(token or "", key, AUDIENCE)
+    except tokens.InvalidToken:
         return None
 
 
+# The member of the fleet that calls on a user's behalf, if one does; any other token does not matter there.
 Introduction = Annotated[tokens.ServiceToken | None, Depends(_introduction)]

@@ -1,4 +1,4 @@
-"""The HTTP client of the auth service: one kept-alive connection pool, time limits, a retry only where nothing was sent."""
+"""The HTTP client of the auth service: one kept-alive pool, time limits, a retry only where nothing was sent."""
 
 from typing import Any
 from uuid import UUID

@@ -16,10 +16,10 @@ INSERT_PHONE = """
 """
 
 INSERT_ADDRESS = """
-    INSERT INTO addresses (entity_type, entity_id, street_address, neighborhood, city, region_id, country_id, postal_code,
-                           latitude, longitude, address_type, is_primary)
-    VALUES (%(entity_type)s, %(entity_id)s, %(street_address)s, %(neighborhood)s, %(city)s, %(region_id)s, %(country_id)s,
-            %(postal_code)s, %(latitude)s, %(longitude)s, %(address_type)s, true)
+    INSERT INTO addresses (entity_type, entity_id, street_address, neighborhood, city, region_id, country_id,
+                           postal_code, latitude, longitude, address_type, is_primary)
+    VALUES (%(entity_type)s, %(entity_id)s, %(street_address)s, %(neighborhood)s, %(city)s, %(region_id)s,
+            %(country_id)s, %(postal_code)s, %(latitude)s, %(longitude)s, %(address_type)s, true)
 """
 
 # The new number may be one that the entity already has, as a further phone: then that one becomes the primary.

@@ -17,7 +17,8 @@ class RequestContext:
     user_agent: str | None = None
 
 
-_current: ContextVar[RequestContext] = ContextVar("request_context", default=RequestContext())
+_OUTSIDE = RequestContext()
+_current: ContextVar[RequestContext] = ContextVar("request_context", default=_OUTSIDE)
 
 
 def current() -> RequestContext:

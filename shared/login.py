@@ -17,7 +17,7 @@ class Login(Body):
 
 
 class TokenPair(BaseModel):
-    """The answer to a login. `user_id` equals `reference_id`. The refresh token is null: refreshing is not offered yet."""
+    """The answer to a login. `user_id` equals `reference_id`; `refresh_token` is null: there is no refreshing yet."""
 
     access_token: str
     refresh_token: str | None

@@ -10,7 +10,7 @@ import select
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import psycopg2
 import psycopg2.extensions as pg
@@ -25,8 +25,9 @@ log = logging.getLogger(__name__)
 Row = dict[str, Any]
 Statement = str | sql.Composable
 Parameters = Mapping[str, Any]
+NamedErrors = Mapping[str, Callable[[], Exception]]
 
-register_uuid()
+register_uuid()  # type: ignore[no-untyped-call]
 # NUMERIC as float: every number of the contract is a JSON number, and none needs more than 15 digits.
 pg.register_type(pg.new_type(pg.DECIMAL.values, "DEC2FLOAT", lambda value, _: None if value is None else float(value)))
 
@@ -42,13 +43,13 @@ class ConstraintViolated(Exception):
 class Executor(Protocol):
     """What runs statements: the database (each on its own) or a transaction (all or nothing)."""
 
-    async def fetch_one(self, statement: Statement, parameters: Parameters = ...) -> Row | None:
+    async def fetch_one(self, statement: Statement, parameters: Parameters | None = None) -> Row | None:
         """The first row, or None."""
 
-    async def fetch_all(self, statement: Statement, parameters: Parameters = ...) -> list[Row]:
+    async def fetch_all(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
         """Every row."""
 
-    async def execute(self, statement: Statement, parameters: Parameters = ...) -> int:
+    async def execute(self, statement: Statement, parameters: Parameters | None = None) -> int:
         """The number of rows that the statement touched."""
 
 
@@ -109,14 +110,14 @@ class _Connection:
     def close(self) -> None:
         self._raw.close()
 
-    async def run(self, statement: Statement, parameters: Parameters, *, rows: bool) -> _Result:
+    async def run(self, statement: Statement, parameters: Parameters | None, *, rows: bool) -> _Result:
         """Execute and fetch; on a time limit, or when cancelled, the connection is closed: its state is in doubt."""
         cursor = self._raw.cursor()
         try:
             async with asyncio.timeout(self._limit):
                 cursor.execute(statement, parameters)
                 await self._drive()
-            return _Result(cursor.fetchall() if rows else [], cursor.rowcount)
+            return _Result(cast(list[Row], cursor.fetchall()) if rows else [], cursor.rowcount)
         except psycopg2.IntegrityError as exc:
             raise ConstraintViolated(exc.diag.constraint_name or "") from exc
         except BaseException:
@@ -152,16 +153,16 @@ class Transaction:
     def __init__(self, connection: _Connection) -> None:
         self._connection = connection
 
-    async def fetch_one(self, statement: Statement, parameters: Parameters = {}) -> Row | None:
+    async def fetch_one(self, statement: Statement, parameters: Parameters | None = None) -> Row | None:
         """The first row, or None."""
         rows = (await self._connection.run(statement, parameters, rows=True)).rows
         return rows[0] if rows else None
 
-    async def fetch_all(self, statement: Statement, parameters: Parameters = {}) -> list[Row]:
+    async def fetch_all(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
         """Every row."""
         return (await self._connection.run(statement, parameters, rows=True)).rows
 
-    async def execute(self, statement: Statement, parameters: Parameters = {}) -> int:
+    async def execute(self, statement: Statement, parameters: Parameters | None = None) -> int:
         """The number of rows touched."""
         return (await self._connection.run(statement, parameters, rows=False)).count
 
@@ -179,16 +180,16 @@ class Database:
         self._slots = asyncio.Semaphore(settings.database_pool_size)
         self._waiting = 0
 
-    async def fetch_one(self, statement: Statement, parameters: Parameters = {}) -> Row | None:
+    async def fetch_one(self, statement: Statement, parameters: Parameters | None = None) -> Row | None:
         """The first row of a read, or None; run once more when the connection turned out to be dead."""
         rows = (await self._read(statement, parameters)).rows
         return rows[0] if rows else None
 
-    async def fetch_all(self, statement: Statement, parameters: Parameters = {}) -> list[Row]:
+    async def fetch_all(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
         """Every row of a read; run once more when the connection turned out to be dead."""
         return (await self._read(statement, parameters)).rows
 
-    async def execute(self, statement: Statement, parameters: Parameters = {}) -> int:
+    async def execute(self, statement: Statement, parameters: Parameters | None = None) -> int:
         """The number of rows that one write touched; never run twice."""
         async with self._connection() as connection:
             return (await connection.run(statement, parameters, rows=False)).count
@@ -197,14 +198,14 @@ class Database:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commit at the end of the block, roll back on any exception."""
         async with self._connection() as connection:
-            await connection.run("BEGIN", {}, rows=False)
+            await connection.run("BEGIN", None, rows=False)
             try:
                 yield Transaction(connection)
-                await connection.run("COMMIT", {}, rows=False)
+                await connection.run("COMMIT", None, rows=False)
             except BaseException:
                 if not connection.closed:
                     # Shielded: a cancelled request must not leave its transaction open in the pool.
-                    await asyncio.shield(connection.run("ROLLBACK", {}, rows=False))
+                    await asyncio.shield(connection.run("ROLLBACK", None, rows=False))
                 raise
 
     def close(self) -> None:
@@ -212,7 +213,7 @@ class Database:
         while self._idle:
             self._idle.pop().close()
 
-    async def _read(self, statement: Statement, parameters: Parameters) -> _Result:
+    async def _read(self, statement: Statement, parameters: Parameters | None) -> _Result:
         for last_try in (False, True):
             try:
                 async with self._connection() as connection:
@@ -275,7 +276,7 @@ def assignments(changes: Mapping[str, Any]) -> sql.Composed:
 
 
 @contextmanager
-def named_errors(names: Mapping[str, Callable[[], Exception]]) -> Iterator[None]:
+def named_errors(names: NamedErrors) -> Iterator[None]:
     """Turn the violation of a constraint of `names` into the error that stands beside it."""
     try:
         yield

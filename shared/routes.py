@@ -1,4 +1,4 @@
-"""The route class of the fleet: it decides 413, 415, 406, 401, 403 and unknown parameters, in this order, before FastAPI."""
+"""The fleet's route class: it decides 413, 415, 406, 401, 403 and unknown parameters, in this order, before FastAPI."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -13,6 +13,9 @@ from .auth import CallerOf, authenticate
 from .errors import BodyTooLarge, NotAcceptable, UnsupportedMediaType, ValidationFailed
 from .resources import Resources
 from .validation import unknown_parameter
+
+# Answers are about people or open a session: no cache on the way may keep them.
+NO_STORE = "private, no-store"
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -40,7 +43,9 @@ class FleetRoute(APIRoute):
             unknown = [unknown_parameter(name, parameters) for name in request.query_params if name not in parameters]
             if unknown:
                 raise ValidationFailed(*unknown)
-            return await handler(request)
+            response = await handler(request)
+            response.headers.setdefault("Cache-Control", NO_STORE)
+            return response
 
         return checked
 

@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict
 from .errors import EmptyUpdate
 from .text import Email
 
+# The default of a field that a PUT may leave out but not clear: it is never read, since `changes` skips what is unset.
+ABSENT: Any = None
+
 
 class Body(BaseModel):
     """A request body: unknown fields are refused, so that nobody smuggles one in."""

@@ -67,12 +67,10 @@ class Sessions:
         self._end_all = redis.register_script(_END_ALL)
 
     async def create(self, user_id: UUID, user_type: str, ip: str | None, user_agent: str | None) -> UUID:
-        """Start a session; it ends after `SESSION_IDLE_SECONDS` without a request, at most after `SESSION_MAX_SECONDS`."""
+        """Start a session: it ends after `SESSION_IDLE_SECONDS` without a request, or after `SESSION_MAX_SECONDS`."""
         session_id, now = uuid4(), int(time.time())
-        arguments = [
-            *(str(user_id), user_type, now, now + self._max_seconds, self._idle_seconds),
-            *(ip or "", (user_agent or "")[:256], str(session_id)),
-        ]
+        arguments = [str(user_id), user_type, str(now), str(now + self._max_seconds), str(self._idle_seconds)]
+        arguments += [ip or "", (user_agent or "")[:256], str(session_id)]
         with redis_client.available():
             await self._create(keys=[f"session:{session_id}", f"user-sessions:{user_id}"], args=arguments)
         return session_id

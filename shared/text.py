@@ -11,7 +11,7 @@ _ALLOWED_CONTROLS = "\n\t"
 
 
 def clean(value: Any) -> Any:
-    """Trim and normalise a string; refuse control characters and lone surrogates, which PostgreSQL or JSON can't hold."""
+    """Trim and normalise a string; refuse control characters and lone surrogates: neither is text."""
     if not isinstance(value, str):
         return value
     return check_characters(unicodedata.normalize("NFC", value).strip())

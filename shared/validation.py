@@ -57,7 +57,7 @@ _PLACES = {"body", "query", "path", "header", "cookie"}
 
 
 def field_errors(findings: Iterable[Mapping[str, Any]]) -> list[FieldError]:
-    """One FieldError for each of pydantic's findings; custom errors with `es` and `en` in their context speak themselves."""
+    """One FieldError for each of pydantic's findings; one with `es` and `en` in its context speaks for itself."""
     return [_field_error(finding) for finding in findings]
 
 

@@ -1,4 +1,4 @@
-"""Creates admins: `python -m app.admin create EMAIL`, or `ensure` for the first one, from ADMIN_EMAIL and ADMIN_PASSWORD."""
+"""Creates admins: `python -m app.admin create EMAIL`, or `ensure` for the first one (ADMIN_EMAIL, ADMIN_PASSWORD)."""
 
 import argparse
 import asyncio

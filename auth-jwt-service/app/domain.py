@@ -87,12 +87,12 @@ class Account(BaseModel):
 async def login(res: AuthResources, credentials: Login, introduction: tokens.ServiceToken | None) -> dict[str, Any]:
     """Check a password and open a session.
 
-    `introduction` is the service that logs its user in, if any: it says which user type it serves and where the user is.
+    `introduction` is the service that logs its user in, if one does: which user type it serves, where the user is.
     Raises InvalidCredentials (always at the cost of one hash), and after the right password AccountDisabled,
     AccountUnavailable, WrongUserType; a refused login leaves no session.
     """
     user = await db.find_user_by_email(res.db, credentials.email.strip()) if _is_text(credentials.email) else None
-    matches = await res.hasher.matches(credentials.password, user and user["password_hash"])
+    matches = await res.hasher.matches(credentials.password, user["password_hash"] if user else None)
     if user is None or not matches or user["owner_status"] == "deleted":
         raise errors.InvalidCredentials
     _refuse_closed(user)

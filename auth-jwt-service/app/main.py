@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI
 
 from shared import app as factory
-from shared.auth import CallerOf, Credentials, Introduction, bearer_token
+from shared.auth import BearerToken, CallerOf, Introduction, OptionalToken
 from shared.caller import Caller
 from shared.login import Login, TokenPair
 from shared.routes import FleetRoute
@@ -23,16 +23,15 @@ ServiceOrAdminCaller = Annotated[Caller, Depends(CallerOf("service", "admin"))]
 
 
 @router.post("/auth/login", response_model=TokenPair, tags=["auth"])
-async def login(body: Login, res: Res, introduction: Introduction, response: Response) -> dict[str, Any]:
+async def login(body: Login, res: Res, introduction: Introduction) -> dict[str, Any]:
     """Log in with e-mail and password. Every wrong pair gets the same 401 `invalid_credentials`."""
-    response.headers["Cache-Control"] = "private, no-store"
     return await domain.login(res, body, introduction)
 
 
 @router.post("/auth/verify-token", response_model=domain.Verification, response_model_exclude_unset=True, tags=["auth"])
-async def verify_token(res: Res, credentials: Credentials) -> domain.Verification:
+async def verify_token(res: Res, token: OptionalToken) -> domain.Verification:
     """Whether the bearer token is a valid access token of a living session; 200 in every case."""
-    return await domain.verify_token(res, credentials and credentials.credentials)
+    return await domain.verify_token(res, token)
 
 
 @router.get(
@@ -45,15 +44,15 @@ async def verify_token(res: Res, credentials: Credentials) -> domain.Verificatio
 @router.post(
     "/auth/session/validate", response_model=domain.SessionValidation, response_model_exclude_unset=True, tags=["auth"]
 )
-async def validate_session(res: Res, credentials: Credentials) -> domain.SessionValidation:
+async def validate_session(res: Res, token: OptionalToken) -> domain.SessionValidation:
     """The session behind the bearer token and whose it is; 200 in every case."""
-    return await domain.validate_session(res, credentials and credentials.credentials)
+    return await domain.validate_session(res, token)
 
 
 @router.post("/auth/logout", response_model=domain.LogoutAnswer, tags=["auth"])
-async def logout(request: Request, res: Res, _: Credentials) -> domain.LogoutAnswer:
+async def logout(res: Res, token: BearerToken) -> domain.LogoutAnswer:
     """End the session of the bearer token (an expired one will do) in every service at once."""
-    return await domain.logout(res, bearer_token(request))
+    return await domain.logout(res, token)
 
 
 @router.post("/users/create", status_code=201, response_model=domain.Account, tags=["users"])

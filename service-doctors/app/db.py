@@ -9,13 +9,13 @@ from psycopg2 import sql
 from shared.audit import audited
 from shared.context import current
 from shared.errors import EmailTaken, LicenseTaken, UnknownReference
-from shared.postgres import Executor, Row, assignments, named_errors
+from shared.postgres import Executor, NamedErrors, Row, assignments, named_errors
 from shared.record import RECORD
 from shared.search import contains
 
 from .errors import DoctorHasPatients, DoctorNotFound
 
-_CONSTRAINTS = {
+_CONSTRAINTS: NamedErrors = {
     "uq_doctors_medical_license": LicenseTaken,
     "uq_users_email": EmailTaken,
     "fk_doctors_specialty": partial(UnknownReference, "specialty_id"),
@@ -51,13 +51,15 @@ LIST_DOCTORS = (
       AND (%(caller_type)s = 'admin' OR d.institution_id = %(caller_id)s
            OR d.institution_id = (SELECT institution_id FROM doctors WHERE id = %(caller_id)s))
       AND (%(q)s IS NULL OR search_key(d.first_name || ' ' || d.last_name) LIKE search_key(%(q)s)
-           OR search_key(d.medical_license) LIKE search_key(%(q)s) OR search_key(e.email_address) LIKE search_key(%(q)s))
+           OR search_key(d.medical_license) LIKE search_key(%(q)s)
+           OR search_key(e.email_address) LIKE search_key(%(q)s))
       AND (%(specialty_id)s IS NULL OR d.specialty_id = %(specialty_id)s)
       AND (%(institution_id)s IS NULL OR d.institution_id = %(institution_id)s)
       AND (%(professional_status)s IS NULL OR d.professional_status = %(professional_status)s)
       AND (%(min_experience)s IS NULL OR d.years_experience >= %(min_experience)s)
       AND (%(max_fee)s IS NULL OR d.consultation_fee <= %(max_fee)s)
-      AND (%(after_created_at)s IS NULL OR (d.created_at, d.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid))
+      AND (%(after_created_at)s IS NULL
+           OR (d.created_at, d.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid))
     ORDER BY d.created_at DESC, d.id DESC
     LIMIT %(limit)s + 1
 """
@@ -171,7 +173,10 @@ async def insert_doctor(executor: Executor, doctor: dict[str, Any]) -> None:
 
 
 async def update_doctor(executor: Executor, doctor_id: UUID, scope: dict[str, Any], changes: dict[str, Any]) -> None:
-    """Change a doctor within the caller's scope. Raises DoctorNotFound, LicenseTaken, UnknownReference, DoctorHasPatients."""
+    """Change a doctor within the caller's scope.
+
+    Raises DoctorNotFound, LicenseTaken, UnknownReference, DoctorHasPatients.
+    """
     # With nothing of its own to change (a phone only), the row is touched all the same: it tells when.
     statement = UPDATE_DOCTOR.format(assignments(changes) if changes else sql.SQL("updated_at = now()"))
     with named_errors(_CONSTRAINTS):

@@ -14,7 +14,7 @@ from shared.pagination import Page, PageQuery
 from shared.postgres import Row
 from shared.record import MedicalRecord
 from shared.resources import ClientResources
-from shared.schemas import Body, ContactEmail, Update
+from shared.schemas import ABSENT, Body, ContactEmail, Update
 from shared.text import LicenseNumber, Name, Password, Phone, Search
 
 from . import db
@@ -65,10 +65,10 @@ class NewDoctor(Body):
 class DoctorUpdate(Update):
     """Any subset of a doctor's fields."""
 
-    institution_id: UUID = Field(default=None)
-    first_name: Name = Field(default=None)
-    last_name: Name = Field(default=None)
-    medical_license: LicenseNumber = Field(default=None)
+    institution_id: UUID = ABSENT
+    first_name: Name = ABSENT
+    last_name: Name = ABSENT
+    medical_license: LicenseNumber = ABSENT
     specialty_id: UUID | None = None
     years_experience: YearsExperience | None = None
     consultation_fee: Fee | None = None
@@ -224,7 +224,10 @@ async def create_doctor(res: ClientResources, caller: Caller, new: NewDoctor) ->
 
 
 async def update_doctor(res: ClientResources, caller: Caller, doctor_id: UUID, update: DoctorUpdate) -> Row:
-    """Change any of a doctor's fields. Raises DoctorNotFound, Forbidden, UnknownReference, LicenseTaken, DoctorHasPatients."""
+    """Change any of a doctor's fields.
+
+    Raises DoctorNotFound, Forbidden, UnknownReference, LicenseTaken, DoctorHasPatients.
+    """
     changes = update.changes()
     async with res.db.transaction() as tx:
         if "institution_id" in changes:
