@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from dev import ROOT, FleetError
-from dev.processes import Child, Member, end_survivors, never, wait_until
+from dev.processes import Child, Member, end_survivors, find_survivors, never, wait_until
 from dev.servers import EmbeddedPostgres, EmbeddedValkey
 from dev.services import Service, service_environment
 from dev.settings import (
@@ -104,7 +104,9 @@ class Fleet:
         make_data_dir(self.data_dir)
         self._lock = lock(self.data_dir)
         try:
-            end_survivors(self.data_dir)
+            if survivors := find_survivors(self.data_dir):
+                self._report(f"Ending {len(survivors)} processes of an earlier start that was killed ...")
+                end_survivors(survivors)
             check_ports(self.host, self.ports)
             self._start_servers()
             self._launch_services()
@@ -121,6 +123,9 @@ class Fleet:
 
     def stop(self) -> None:
         """Stop everything in good order: services, then Valkey, then PostgreSQL. May be called twice."""
+        if self._lock is None:
+            # Never started, or refused: what lies in the data directory is another fleet's.
+            return
         self.env_file.unlink(missing_ok=True)
         if self._step is not None:
             self._step.stop(within_seconds=1)
@@ -133,9 +138,8 @@ class Fleet:
             if server is not None:
                 server.stop()
         self._recoveries.clear()
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._lock.close()
+        self._lock = None
 
     def remove(self) -> None:
         """Stop everything and delete all data."""

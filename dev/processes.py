@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from dev import FleetError
 from dev.accounts import Account
@@ -50,6 +50,14 @@ def wait_until(
         if time.monotonic() > deadline:
             return None
         time.sleep(POLL_SECONDS)
+
+
+class Survivor(NamedTuple):
+    """A process that outlived its supervisor."""
+
+    pid: int
+    started: str
+    stop_signal: int
 
 
 class Child:
@@ -233,18 +241,24 @@ def started_at(pid: int) -> str:
     return "_".join(shown.stdout.split())
 
 
-def end_survivors(data_dir: Path) -> None:
-    """End the children that an earlier supervisor of this data directory left behind when it was killed."""
+def find_survivors(data_dir: Path) -> list[Survivor]:
+    """Return the children that an earlier supervisor of this data directory left behind when it was killed."""
     survivors = []
     for pid_file in sorted((data_dir / "run").glob("*.pid")):
         words = pid_file.read_text(encoding="ascii").split()
         if len(words) == 3 and not has_ended(int(words[0]), words[1]):
-            survivors.append((int(words[0]), words[1]))
-            os.kill(int(words[0]), int(words[2]))
-    for pid, started in survivors:
-        if not wait_until(partial(has_ended, pid, started), SURVIVOR_SECONDS):
-            os.kill(pid, signal.SIGKILL)
-            wait_until(partial(has_ended, pid, started), SURVIVOR_SECONDS)
+            survivors.append(Survivor(int(words[0]), words[1], int(words[2])))
+    return survivors
+
+
+def end_survivors(survivors: Sequence[Survivor]) -> None:
+    """End them in good order; those that take too long, at once."""
+    for survivor in survivors:
+        os.kill(survivor.pid, survivor.stop_signal)
+    for survivor in survivors:
+        if not wait_until(partial(has_ended, survivor.pid, survivor.started), SURVIVOR_SECONDS):
+            os.kill(survivor.pid, signal.SIGKILL)
+            wait_until(partial(has_ended, survivor.pid, survivor.started), SURVIVOR_SECONDS)
 
 
 def has_ended(pid: int, started: str) -> bool:

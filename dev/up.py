@@ -85,7 +85,7 @@ def print_welcome(fleet: Fleet, seconds: float) -> None:
                  (password: {origin}; one that ./fleet made is in {fleet.data_dir / "secrets.env"})
   Sample data    ./fleet demo
   Logs           {fleet.data_dir / "logs"}
-  For scripts    set -a; . {fleet.env_file}; set +a    (DATABASE_URL, REDIS_URL, the service URLs)
+  For scripts    set -a; . {shlex.quote(str(fleet.env_file))}; set +a    (DATABASE_URL, REDIS_URL, the service URLs)
   Stop           Ctrl-C
 """
     with contextlib.suppress(OSError):
