@@ -12,7 +12,7 @@ from typing import TextIO
 
 from dev import ROOT, FleetError
 from dev.processes import Child, Member, end_survivors, find_survivors, never, wait_until
-from dev.servers import EmbeddedPostgres, EmbeddedValkey
+from dev.servers import EmbeddedPostgres, EmbeddedValkey, check_postgres, check_redis
 from dev.services import Service, service_environment
 from dev.settings import (
     DEFAULT_HOST,
@@ -172,19 +172,21 @@ class Fleet:
     def _start_servers(self) -> None:
         secrets = load_secrets(self.data_dir, self.environ)
         started = time.monotonic()
-        if not self.environ.get("DATABASE_URL"):
+        if self.environ.get("DATABASE_URL"):
+            check_postgres(self.database_url)
+        else:
             self.postgres = EmbeddedPostgres(self.data_dir, secrets["POSTGRES_PASSWORD"])
             self.database_url = self.postgres.url
-        if not self.environ.get("REDIS_URL"):
+        if self.environ.get("REDIS_URL"):
+            check_redis(self.redis_url)
+        else:
             self.valkey = EmbeddedValkey(self.data_dir, secrets["REDIS_PASSWORD"])
             self.redis_url = self.valkey.url
-        for server, title in ((self.postgres, "PostgreSQL"), (self.valkey, "Valkey")):
-            if server is None:
-                self._report(f"{title}: the one that the environment names.")
-                continue
+        servers: list[Member] = [server for server in (self.postgres, self.valkey) if server]
+        for server in servers:
             server.launch()
             server.wait_until_ready(self._interrupted)
-            self._report(f"{title} answers after {time.monotonic() - started:.1f} s.")
+            self._report(f"{server.name} answers after {time.monotonic() - started:.1f} s.")
         self.admin_email, self.admin_password = secrets.admin_email, secrets["ADMIN_PASSWORD"]
         self.environment = service_environment(
             self.environ,

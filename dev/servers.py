@@ -17,6 +17,7 @@ from dev.processes import Child, Member
 from dev.settings import free_port, make_data_dir
 
 DATABASE = "predicthealth"
+CONNECT_SECONDS = 5
 
 
 class EmbeddedPostgres(Member):
@@ -62,7 +63,7 @@ class EmbeddedPostgres(Member):
     def is_ready(self) -> bool:
         """Tell whether the database answers; it is created if the server has none yet."""
         try:
-            connection = psycopg2.connect(self.url.removesuffix(DATABASE) + "postgres", connect_timeout=5)
+            connection = psycopg2.connect(self.url.removesuffix(DATABASE) + "postgres", connect_timeout=CONNECT_SECONDS)
         except psycopg2.OperationalError:
             return False
         connection.autocommit = True
@@ -216,7 +217,7 @@ class EmbeddedValkey(Member):
     def is_ready(self) -> bool:
         """Tell whether it answers; while it loads its data it does not."""
         try:
-            with redis.Redis.from_url(self.url, socket_timeout=5, retry=None) as client:
+            with redis.Redis.from_url(self.url, socket_timeout=CONNECT_SECONDS, retry=None) as client:
                 return bool(client.ping())
         except redis.RedisError:
             return False
@@ -225,6 +226,28 @@ class EmbeddedValkey(Member):
         """Stop it and delete its data."""
         self.stop()
         shutil.rmtree(self._home, ignore_errors=True)
+
+
+def check_postgres(url: str) -> None:
+    """Raise FleetError if the PostgreSQL that the user named doesn't let us in."""
+    try:
+        psycopg2.connect(url, connect_timeout=CONNECT_SECONDS).close()
+    except psycopg2.Error as error:
+        raise FleetError(f"DATABASE_URL: {first_line(error)}") from error
+
+
+def check_redis(url: str) -> None:
+    """Raise FleetError if the Redis that the user named doesn't let us in."""
+    try:
+        with redis.Redis.from_url(url, socket_timeout=CONNECT_SECONDS, retry=None) as client:
+            client.ping()
+    except (redis.RedisError, ValueError) as error:
+        raise FleetError(f"REDIS_URL: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text; drivers add advice below it."""
+    return str(error).strip().partition("\n")[0]
 
 
 def postgres_binaries() -> Path:

@@ -14,6 +14,7 @@ import pytest
 
 from dev import ROOT
 from dev.processes import wait_until
+from dev.servers import EmbeddedPostgres, EmbeddedValkey
 from dev.settings import SERVICE_FOLDERS, free_port
 
 SERVICE = """
@@ -114,10 +115,22 @@ def up(checkout: Path) -> Iterator[Up]:
     end(supervisor)
 
 
+@pytest.fixture(scope="session")
+def server_urls() -> Iterator[dict[str, str]]:
+    """The URLs of servers that belong to none of the supervisors."""
+    directory = Path(tempfile.mkdtemp(prefix="predicthealth-test-"))
+    directory.chmod(0o755)
+    postgres, valkey = EmbeddedPostgres(directory), EmbeddedValkey(directory)
+    yield {"DATABASE_URL": postgres.start(), "REDIS_URL": valkey.start()}
+    valkey.remove()
+    postgres.remove()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
 @pytest.fixture
-def up_without_servers(checkout: Path) -> Iterator[Up]:
-    """A supervisor that is told to use servers of somebody else's (which the stand-ins never ask)."""
-    supervisor = Up(checkout, DATABASE_URL="postgresql://elsewhere/db", REDIS_URL="redis://elsewhere/0")
+def up_without_servers(checkout: Path, server_urls: dict[str, str]) -> Iterator[Up]:
+    """A supervisor that is told to use servers that already run: a faster start."""
+    supervisor = Up(checkout, **server_urls)
     yield supervisor
     end(supervisor)
 

@@ -133,16 +133,17 @@ def test_a_second_up_in_the_same_data_directory_is_refused(up_without_servers: U
     assert (up.data_dir / "fleet.env").exists()
 
 
-def test_two_fleets_run_side_by_side(up_without_servers: Up, checkout: Path) -> None:
+def test_two_fleets_run_side_by_side(up_without_servers: Up, checkout: Path, server_urls: dict[str, str]) -> None:
     up = up_without_servers
     up.start()
-    other = type(up)(checkout, DATABASE_URL="postgresql://x/y", REDIS_URL="redis://x/0")
+    other = Up(checkout, **server_urls)
     other.data_dir, other.output = checkout / "other data", checkout / "other output"
     other.env["PREDICTHEALTH_DATA_DIR"] = str(other.data_dir)
     other.start()
     assert up.listens("patients") and other.listens("patients")
     other.signal(signal.SIGTERM)
     assert other.wait() == 0
+    assert not other.listens("patients")
     assert up.listens("patients")
 
 
@@ -168,6 +169,24 @@ def test_a_data_directory_that_can_not_be_made_is_one_line(up_without_servers: U
     refused = up_without_servers.run(PREDICTHEALTH_DATA_DIR="/dev/null/data")
     assert refused.returncode == 1
     assert refused.stderr == "fleet: can't write to the data directory /dev/null/data: not a directory\n"
+
+
+@pytest.mark.parametrize(
+    ("variable", "url", "reason"),
+    [
+        ("DATABASE_URL", "postgresql://u:p@127.0.0.1:1/x", 'connection to server at "127.0.0.1", port 1 failed'),
+        ("REDIS_URL", "redis://127.0.0.1:1/0", "Error 111 connecting to 127.0.0.1:1"),
+        ("REDIS_URL", "nonsense", "Redis URL must specify one of the following schemes"),
+    ],
+)
+def test_a_server_of_the_user_that_is_away_is_one_line(
+    up_without_servers: Up, variable: str, url: str, reason: str
+) -> None:
+    refused = up_without_servers.run(**{variable: url})
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"fleet: {variable}: {reason}")
+    assert refused.stderr.count("\n") == 1
+    assert up_without_servers.children() == {}
 
 
 def test_a_service_that_does_not_start_shows_its_last_words_and_stops_the_rest(up_without_servers: Up) -> None:
