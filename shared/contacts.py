@@ -15,11 +15,13 @@ INSERT_PHONE = """
     VALUES (%(entity_type)s, %(entity_id)s, %(phone_number)s, %(phone_type)s, true)
 """
 
+# A region alone says its country, too.
 INSERT_ADDRESS = """
     INSERT INTO addresses (entity_type, entity_id, street_address, neighborhood, city, region_id, country_id,
                            postal_code, latitude, longitude, address_type, is_primary)
     VALUES (%(entity_type)s, %(entity_id)s, %(street_address)s, %(neighborhood)s, %(city)s, %(region_id)s,
-            %(country_id)s, %(postal_code)s, %(latitude)s, %(longitude)s, %(address_type)s, true)
+            coalesce(%(country_id)s, (SELECT country_id FROM regions WHERE id = %(region_id)s)), %(postal_code)s,
+            %(latitude)s, %(longitude)s, %(address_type)s, true)
 """
 
 # The new number may be one that the entity already has, as a further phone: then that one becomes the primary.

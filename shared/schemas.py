@@ -1,14 +1,17 @@
 """Bases of the models that cross the wire."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from .errors import EmptyUpdate
 from .text import Email
 
 # The default of a field that a PUT may leave out but not clear: it is never read, since `changes` skips what is unset.
 ABSENT: Any = None
+
+# The integer ids of catalogues; bounded, so that a huge one is a 422 and not an error of the database.
+CatalogueId = Annotated[int, Field(ge=1, le=2_147_483_647)]
 
 
 class Body(BaseModel):

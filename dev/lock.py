@@ -1,0 +1,29 @@
+"""`./fleet lock`: writes requirements.lock (all, with hashes) and from it each service's requirements.txt. Needs `uv`."""
+
+import shutil
+import subprocess
+
+from dev import ROOT, FleetError
+from dev.settings import SERVICE_FOLDERS
+
+HEADER = """\
+# Made by `./fleet lock` from requirements.lock: the same versions, and `shared` along from the repository's root.
+# Without hashes, since pip refuses a local directory beside them; an image or `./fleet` installs the lock itself.
+-e ..
+"""
+
+
+def write_locks() -> None:
+    """Resolve anew within pyproject.toml's bounds and write every lock file; FleetError without uv."""
+    if shutil.which("uv") is None:
+        raise FleetError("needs uv: pip install uv")
+    everything = ["pyproject.toml", "--all-extras", "--generate-hashes", "--no-header", "-o", "requirements.lock"]
+    _compile(everything)
+    pins = _compile(["pyproject.toml", "-c", "requirements.lock", "--no-annotate", "--no-header"])
+    for folder in SERVICE_FOLDERS.values():
+        (ROOT / folder / "requirements.txt").write_text(HEADER + pins, encoding="utf-8")
+
+
+def _compile(arguments: list[str]) -> str:
+    command = ["uv", "pip", "compile", "--universal", "--quiet", *arguments]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout

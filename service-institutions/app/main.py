@@ -1,0 +1,120 @@
+"""The routes of the institutions' service."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, FastAPI, Query, Response
+
+from shared import app as factory
+from shared.app import ClientResourcesOf as Res
+from shared.auth import AdminCaller, AdminOrInstitutionCaller, AnyCaller, InstitutionCaller
+from shared.login import Login, TokenPair, delegate
+from shared.pagination import Page, PageQuery
+from shared.resources import ClientResources
+from shared.routes import FleetRoute
+from shared.schemas import CatalogueId
+from shared.settings import ClientSettings, load
+
+from . import domain
+
+SERVICE = "service-institutions"
+
+router = APIRouter(route_class=FleetRoute)
+
+
+@router.post("/auth/login", response_model=TokenPair, tags=["auth"])
+async def login(body: Login, res: Res) -> dict[str, Any]:
+    """Log in as an institution; 403 `wrong_user_type` for others."""
+    return await delegate(res, body, "institution")
+
+
+# Before /{institution_id}, which would take the words `doctors` and `patients` for an id.
+@router.get("/api/v1/institutions/doctors", response_model=domain.DoctorList, tags=["own"])
+async def list_doctors(caller: InstitutionCaller, res: Res, query: Annotated[PageQuery, Query()]) -> domain.DoctorList:
+    """The calling institution's doctors, by last name and first name."""
+    return await domain.list_doctors(res, caller, query)
+
+
+@router.get("/api/v1/institutions/patients", response_model=domain.PatientList, tags=["own"])
+async def list_patients(
+    caller: InstitutionCaller, res: Res, query: Annotated[PageQuery, Query()]
+) -> domain.PatientList:
+    """The calling institution's patients, newest first."""
+    return await domain.list_patients(res, caller, query)
+
+
+@router.get("/api/v1/institutions", response_model=Page[domain.Institution], tags=["institutions"])
+async def list_institutions(
+    caller: AnyCaller, res: Res, query: Annotated[domain.InstitutionQuery, Query()]
+) -> Page[dict[str, Any]]:
+    """Institutions, newest first."""
+    return await domain.list_institutions(res, query)
+
+
+@router.post("/api/v1/institutions", status_code=201, response_model=domain.Institution, tags=["institutions"])
+async def create_institution(
+    body: domain.NewInstitution, caller: AdminCaller, res: Res, response: Response
+) -> dict[str, Any]:
+    """Create an institution with its account."""
+    institution = await domain.create_institution(res, body)
+    response.headers["Location"] = f"/api/v1/institutions/{institution['id']}"
+    return institution
+
+
+@router.get("/api/v1/institutions/{institution_id}", response_model=domain.Institution, tags=["institutions"])
+async def get_institution(institution_id: UUID, caller: AnyCaller, res: Res) -> dict[str, Any]:
+    """An institution."""
+    return await domain.get_institution(res, institution_id)
+
+
+@router.put("/api/v1/institutions/{institution_id}", response_model=domain.Institution, tags=["institutions"])
+async def update_institution(
+    institution_id: UUID, body: domain.InstitutionUpdate, caller: AdminOrInstitutionCaller, res: Res
+) -> dict[str, Any]:
+    """Change any of an institution's fields, an institution its own; null clears an optional one, absent ones stay."""
+    return await domain.update_institution(res, caller, institution_id, body)
+
+
+@router.delete("/api/v1/institutions/{institution_id}", status_code=204, tags=["institutions"])
+async def delete_institution(institution_id: UUID, caller: AdminCaller, res: Res) -> None:
+    """Hide an institution, disable its login and end its sessions; 409 while doctors or patients belong to it."""
+    await domain.delete_institution(res, institution_id)
+
+
+@router.get("/api/v1/institution-types", response_model=domain.InstitutionTypes, tags=["catalogues"])
+async def list_institution_types(caller: AnyCaller, res: Res) -> dict[str, Any]:
+    """Every type of institution."""
+    return await domain.list_institution_types(res)
+
+
+@router.get("/api/v1/countries", response_model=domain.Countries, tags=["catalogues"])
+async def list_countries(caller: AnyCaller, res: Res) -> dict[str, Any]:
+    """Every country, by name."""
+    return await domain.list_countries(res)
+
+
+@router.get("/api/v1/regions", response_model=domain.Regions, tags=["catalogues"])
+async def list_regions(
+    caller: AnyCaller, res: Res, country: Annotated[domain.CountryCode | None, Query()] = None
+) -> dict[str, Any]:
+    """The regions of a country, or of all, by name."""
+    return await domain.list_regions(res, country)
+
+
+@router.get("/api/v1/municipalities", response_model=domain.Municipalities, tags=["catalogues"])
+async def list_municipalities(
+    caller: AnyCaller, res: Res, region_id: Annotated[CatalogueId, Query()]
+) -> dict[str, Any]:
+    """The municipalities of a region, by name."""
+    return await domain.list_municipalities(res, region_id)
+
+
+def create_app(settings: ClientSettings) -> FastAPI:
+    """The institutions' service."""
+    return factory.create(settings, SERVICE, "PredictHealth · institutions", router, ClientResources.open)
+
+
+app = create_app(load(ClientSettings))
+
+if __name__ == "__main__":
+    factory.serve("app.main:app", port=8002)
