@@ -26,6 +26,19 @@ _REFUSALS: dict[str, type[errors.Problem]] = {
 _PASSWORD_REFUSALS = {"password_too_short", "password_too_long"}
 
 
+class _PasswordRefused(errors.ValidationFailed):
+    """A password rule of the auth service: its code and its sentence, in the language that the client asked for."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(errors.FieldError("password", code, sentence, sentence))
+
+    def document(self, language: str, instance: str, request_id: str) -> dict[str, Any]:
+        """The problem document as the auth service would have put it."""
+        refusal = self.errors[0]
+        named = {"type": errors.PROBLEM_TYPE + refusal.code, "code": refusal.code, "detail": refusal.en}
+        return super().document(language, instance, request_id) | named
+
+
 class AuthClient:
     """Calls the auth service as `service`, with the request id, language and end user of the request under way.
 
@@ -93,8 +106,5 @@ class AuthClient:
 def _refusal(document: dict[str, Any]) -> errors.Problem:
     code = document.get("code", "")
     if code in _PASSWORD_REFUSALS:
-        # The sentence (with its minimum) is the auth service's, in the language that the client asked for.
-        detail = str(document["detail"])
-        problem = errors.ValidationFailed(errors.FieldError("password", code, detail, detail))
-        return problem
+        return _PasswordRefused(code, str(document["detail"]))
     return _REFUSALS.get(code, errors.AuthUnavailable)()

@@ -1,19 +1,30 @@
 """The delegated login of the services: the same body and answer as the auth service's, for one user type."""
 
-from typing import Any, Literal
+import re
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from .resources import ClientResources
 from .schemas import Body
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _without_surrogates(value: Any) -> Any:
+    """A lone surrogate can be sent but not stored: as a NUL, which no account has either, it is just wrong (401)."""
+    return _SURROGATE.sub("\x00", value) if isinstance(value, str) else value
+
+
+_Credential = Annotated[str, BeforeValidator(_without_surrogates)]
 
 
 class Login(Body):
     """Who logs in. Nothing but text is checked here: every wrong pair gets the same answer."""
 
-    email: str = Field(max_length=1_000, examples=["ana.lopez@clinica.mx"])
-    password: str = Field(max_length=10_000)
+    email: _Credential = Field(max_length=1_000, examples=["ana.lopez@clinica.mx"])
+    password: _Credential = Field(max_length=10_000)
 
 
 class TokenPair(BaseModel):

@@ -1,5 +1,6 @@
 """Accounts, logins and sessions: the rules and the use cases."""
 
+import unicodedata
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID, uuid4
@@ -91,7 +92,8 @@ async def login(res: AuthResources, credentials: Login, introduction: tokens.Ser
     Raises InvalidCredentials (always at the cost of one hash), and after the right password AccountDisabled,
     AccountUnavailable, WrongUserType; a refused login leaves no session.
     """
-    user = await db.find_user_by_email(res.db, credentials.email.strip()) if _is_text(credentials.email) else None
+    email = unicodedata.normalize("NFC", credentials.email).strip()
+    user = await db.find_user_by_email(res.db, email) if _is_text(email) else None
     matches = await res.hasher.matches(credentials.password, user["password_hash"] if user else None)
     if user is None or not matches or user["owner_status"] == "deleted":
         raise errors.InvalidCredentials
