@@ -145,6 +145,12 @@ class NotFound(Problem):
     en = "What you are looking for was not found."
 
 
+class PatientNotFound(NotFound):
+    code = "patient_not_found"
+    es = "No se encontró al paciente."
+    en = "The patient was not found."
+
+
 class MethodNotAllowed(Problem):
     status, code = 405, "method_not_allowed"
     es = "Este recurso no admite ese método."

@@ -9,7 +9,7 @@ from typing import Any
 
 from . import context
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
 class JsonFormatter(logging.Formatter):
@@ -42,6 +42,7 @@ class JsonFormatter(logging.Formatter):
 
 def configure(service: str, level: str) -> None:
     """Send every logger of this process to standard output as JSON, from `level` (a name of `logging`) up."""
+    logging.raiseExceptions = False  # a record that can't be written must not be shown elsewhere in another form
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter(service))
     logging.basicConfig(handlers=[handler], level=level, force=True)

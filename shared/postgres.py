@@ -7,6 +7,7 @@ is in autocommit: a single statement needs no BEGIN, a transaction issues its ow
 import asyncio
 import logging
 import select
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -115,8 +116,11 @@ class _Connection:
         cursor = self._raw.cursor()
         try:
             async with asyncio.timeout(self._limit):
+                started = time.perf_counter()
                 cursor.execute(statement, parameters)
                 await self._drive()
+            elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
+            log.debug("statement", extra={"rows": cursor.rowcount, "duration_ms": elapsed_ms})
             return _Result(cast(list[Row], cursor.fetchall()) if rows else [], cursor.rowcount)
         except psycopg2.IntegrityError as exc:
             raise ConstraintViolated(exc.diag.constraint_name or "") from exc

@@ -6,6 +6,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+ValidationStatus = Literal["pending", "validated_by_doctor", "validated_by_institution", "full_access"]
+RiskLevel = Literal["low", "moderate", "high", "unknown"]
+
 # Columns of a SELECT whose patient row is called `p`; `%(language)s` decides in which language names are.
 HEALTH_PROFILE = """
     (SELECT to_jsonb(profile) FROM (

@@ -1,0 +1,28 @@
+import re
+
+import pytest
+
+from dev import ROOT
+from dev.settings import SERVICE_FOLDERS
+
+PIN = re.compile(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==([^\s;\\]+)", re.MULTILINE)
+
+
+def pins(path: str) -> dict[str, str]:
+    return dict(PIN.findall((ROOT / path).read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("folder", SERVICE_FOLDERS.values())
+def test_a_service_by_hand_gets_the_locked_versions_and_the_shared_library(folder: str) -> None:
+    own, lock = pins(f"{folder}/requirements.txt"), pins("requirements.lock")
+    assert {"fastapi", "psycopg2-binary", "redis", "pyjwt", "bcrypt"} <= set(own)
+    assert own == {name: lock[name] for name in own}
+    assert "-e .." in (ROOT / folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
+
+
+def test_every_locked_package_has_a_hash_and_no_address() -> None:
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    entries = re.split(r"\n(?=[a-z])", lock)
+    assert len(entries) > 30
+    assert all("--hash=sha256:" in entry for entry in entries)
+    assert "://" not in lock

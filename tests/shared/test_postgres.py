@@ -1,0 +1,165 @@
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from psycopg2.extras import RealDictCursor
+
+from shared.errors import Busy, DatabaseUnavailable
+from shared.postgres import ConstraintViolated, Database
+from shared.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+KILL_OTHERS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE application_name = 'predicthealth-test' AND pid <> pg_backend_pid()
+"""
+
+
+@pytest.fixture
+async def pool(settings: Settings) -> AsyncIterator[Database]:
+    """Two connections, short limits, marked so that a test can kill them and no others."""
+    url = settings.database_url.get_secret_value() + "?application_name=predicthealth-test"
+    changes = {
+        "database_url": url,
+        "database_pool_size": 2,
+        "database_pool_wait_seconds": 0.3,
+        "database_pool_queue": 3,
+        "database_statement_timeout_seconds": 0.5,
+    }
+    values = settings.model_dump(exclude={"database_url"}) | changes
+    database = Database(Settings(**values))
+    yield database
+    database.close()
+
+
+async def one(pool: Database) -> int:
+    row = await pool.fetch_one("SELECT 1 AS one")
+    assert row is not None
+    return int(row["one"])
+
+
+async def test_rows_are_dictionaries_and_numbers_are_numbers(pool: Database) -> None:
+    rows = await pool.fetch_all("SELECT n, n / 2.0 AS half FROM generate_series(1, %(last)s) n", {"last": 2})
+    assert rows == [{"n": 1, "half": 0.5}, {"n": 2, "half": 1.0}]
+    assert await pool.fetch_one("SELECT 1 WHERE false") is None
+    assert await pool.execute("UPDATE countries SET code = code WHERE id = 484") == 1
+
+
+async def test_a_large_answer_arrives_whole(pool: Database) -> None:
+    row = await pool.fetch_one("SELECT repeat('x', 5000000) AS text")
+    assert row and len(row["text"]) == 5_000_000
+
+
+async def test_a_transaction_commits_at_its_end_and_rolls_back_on_an_error(
+    pool: Database, owner: RealDictCursor
+) -> None:
+    owner.execute("CREATE TABLE IF NOT EXISTS scratch (n integer CONSTRAINT uq_scratch UNIQUE); TRUNCATE scratch")
+    async with pool.transaction() as tx:
+        await tx.execute("INSERT INTO scratch VALUES (1)")
+    with pytest.raises(ValueError, match="stop"):
+        async with pool.transaction() as tx:
+            await tx.execute("INSERT INTO scratch VALUES (2)")
+            raise ValueError("stop")
+    with pytest.raises(ConstraintViolated) as violated:
+        async with pool.transaction() as tx:
+            await tx.execute("INSERT INTO scratch VALUES (3)")
+            await tx.execute("INSERT INTO scratch VALUES (1)")
+    assert violated.value.constraint == "uq_scratch"
+    owner.execute("SELECT array_agg(n) AS numbers FROM scratch")
+    row = owner.fetchone()
+    assert row and row["numbers"] == [1]
+    owner.execute("DROP TABLE scratch")
+
+
+async def test_who_finds_no_connection_waits_and_then_is_refused(pool: Database) -> None:
+    async with pool.transaction(), pool.transaction():
+        with pytest.raises(Busy):
+            await one(pool)
+        waiting = [asyncio.create_task(one(pool)) for _ in range(3)]
+        await asyncio.sleep(0)
+        # The queue is full: refused at once, before the three that wait have given up.
+        with pytest.raises(Busy):
+            await one(pool)
+        assert not any(task.done() for task in waiting)
+        await asyncio.gather(*waiting, return_exceptions=True)
+    assert await one(pool) == 1
+
+
+async def test_who_waits_gets_the_next_free_connection(pool: Database) -> None:
+    async with pool.transaction():
+        async with pool.transaction():
+            waiting = asyncio.create_task(one(pool))
+            await asyncio.sleep(0.05)
+            assert not waiting.done()
+        assert await waiting == 1
+
+
+async def test_connections_killed_while_idle_are_not_noticed(pool: Database, owner: RealDictCursor) -> None:
+    for _ in range(50):
+        assert await asyncio.gather(one(pool), one(pool)) == [1, 1]
+        owner.execute(KILL_OTHERS)
+    assert await asyncio.gather(*(one(pool) for _ in range(4))) == [1] * 4
+
+
+async def test_a_connection_killed_while_busy_is_a_503_and_leaks_no_slot(pool: Database, owner: RealDictCursor) -> None:
+    for _ in range(20):
+        busy = asyncio.create_task(pool.execute("SELECT pg_sleep(0.4)"))
+        await asyncio.sleep(0.05)
+        owner.execute(KILL_OTHERS)
+        with pytest.raises(DatabaseUnavailable):
+            await busy
+        assert await asyncio.gather(one(pool), one(pool)) == [1, 1]
+
+
+async def test_a_transaction_whose_connection_dies_is_a_503(pool: Database, owner: RealDictCursor) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        async with pool.transaction() as tx:
+            owner.execute(KILL_OTHERS)
+            await tx.execute("SELECT 1")
+    assert await one(pool) == 1
+
+
+async def test_a_statement_that_takes_too_long_is_a_503(pool: Database) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        await pool.execute("SELECT pg_sleep(2)")
+    assert await one(pool) == 1
+
+
+async def test_a_cancelled_statement_frees_its_place(pool: Database) -> None:
+    for _ in range(20):
+        tasks = [asyncio.create_task(pool.execute("SELECT pg_sleep(0.4)")) for _ in range(2)]
+        await asyncio.sleep(0.02)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert await asyncio.gather(one(pool), one(pool)) == [1, 1]
+
+
+async def test_a_cancelled_transaction_leaves_nothing(pool: Database, owner: RealDictCursor) -> None:
+    owner.execute("CREATE TABLE IF NOT EXISTS scratch (n integer); TRUNCATE scratch")
+
+    async def insert_and_wait(statement: str) -> None:
+        async with pool.transaction() as tx:
+            await tx.execute("INSERT INTO scratch VALUES (1)")
+            await tx.execute(statement)
+            await asyncio.sleep(10)
+
+    for statement in ("SELECT 1", "SELECT pg_sleep(0.4)"):
+        task = asyncio.create_task(insert_and_wait(statement))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    owner.execute("SELECT count(*) AS count FROM scratch")
+    row = owner.fetchone()
+    assert row and row["count"] == 0
+    owner.execute("DROP TABLE scratch")
+    assert await asyncio.gather(one(pool), one(pool)) == [1, 1]
+
+
+async def test_a_server_that_is_not_there_is_a_503(settings: Settings) -> None:
+    values = settings.model_dump(exclude={"database_url"})
+    nowhere = Database(Settings(**values, database_url="postgresql://u:p@127.0.0.1:1/d"))
+    with pytest.raises(DatabaseUnavailable):
+        await one(nowhere)

@@ -1,0 +1,64 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from shared.text import Email, LicenseNumber, Name, Password, Phone, clean
+
+
+def accepts(kind: object, value: object) -> bool:
+    try:
+        TypeAdapter(kind).validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
+def test_text_is_trimmed_and_composed() -> None:
+    assert TypeAdapter(Name).validate_python("  Jose\u0301 ") == "José"
+
+
+@pytest.mark.parametrize("value", ["", "   ", "a\x00b", "a\x07", "\ud800", "x" * 101, 5, None, ["a"]])
+def test_what_is_no_name_is_refused(value: object) -> None:
+    assert not accepts(Name, value)
+
+
+@pytest.mark.parametrize("value", ["ana@clinica.mx", "a.b+c@example.com", "josé@ejemplo.mx"])
+def test_an_email_address_is_accepted(value: str) -> None:
+    assert accepts(Email, value)
+
+
+@pytest.mark.parametrize(
+    "value", ["ana", "ana@", "@clinica.mx", "a b@c.mx", "a@b@c.mx", "a@b\x00.mx", "a" * 250 + "@b.mx"]
+)
+def test_what_is_no_email_address_is_refused(value: str) -> None:
+    assert not accepts(Email, value)
+
+
+@pytest.mark.parametrize("value", ["+52 55 1234 5678", "(617) 638-8000", "555.311.3217", "12345"])
+def test_a_phone_number_is_accepted(value: str) -> None:
+    assert accepts(Phone, value)
+
+
+@pytest.mark.parametrize("value", ["1234", "call me", "+++++", "1" * 31])
+def test_what_is_no_phone_number_is_refused(value: str) -> None:
+    assert not accepts(Phone, value)
+
+
+def test_a_licence_has_a_letter_or_a_digit() -> None:
+    assert accepts(LicenseNumber, "MED-123") and not accepts(LicenseNumber, "- - -")
+
+
+def test_a_password_is_composed_but_never_trimmed() -> None:
+    assert TypeAdapter(Password).validate_python(" Jose\u0301 ") == " José "
+    assert not accepts(Password, "nul\x00")
+
+
+@given(st.text())
+def test_cleaning_twice_changes_nothing_more(value: str) -> None:
+    try:
+        once = clean(value)
+    except Exception:
+        return
+    assert clean(once) == once
+    once.encode("utf-8")
