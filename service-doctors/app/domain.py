@@ -9,19 +9,17 @@ from pydantic import BaseModel, Field
 
 from shared import associations, audit, contacts
 from shared.caller import Caller
-from shared.errors import Forbidden
+from shared.errors import Forbidden, PatientNotFound
 from shared.pagination import Page, PageQuery
 from shared.postgres import Row
-from shared.record import MedicalRecord
+from shared.record import MedicalRecord, RiskLevel, ValidationStatus
 from shared.resources import ClientResources
 from shared.schemas import ABSENT, Body, ContactEmail, Update
 from shared.text import LicenseNumber, Name, Password, Phone, Search
 
 from . import db
-from .errors import PatientNotFound
 
 ProfessionalStatus = Literal["active", "suspended", "retired"]
-ValidationStatus = Literal["pending", "validated_by_doctor", "validated_by_institution", "full_access"]
 YearsExperience = Annotated[int, Field(ge=0, le=80, description="Whole years.")]
 Fee = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=2, description="In the institution's currency.")]
 
@@ -154,7 +152,7 @@ class PatientSummary(BaseModel):
     last_login: datetime | None
     validation_status: ValidationStatus
     health_score: int | None = None
-    risk_level: Literal["low", "moderate", "high", "unknown"] | None = None
+    risk_level: RiskLevel | None = None
 
 
 class PatientQuery(PageQuery):

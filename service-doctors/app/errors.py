@@ -9,12 +9,6 @@ class DoctorNotFound(NotFound):
     en = "The doctor was not found."
 
 
-class PatientNotFound(NotFound):
-    code = "patient_not_found"
-    es = "No se encontró al paciente."
-    en = "The patient was not found."
-
-
 class DoctorHasPatients(Problem):
     status, code = 409, "doctor_has_patients"
     es = "El médico atiende pacientes de su institución actual; reasígnelos antes de cambiarlo."

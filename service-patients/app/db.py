@@ -1,0 +1,321 @@
+"""The SQL of patients: themselves, their dashboard, record, care team and profile, and the catalogues."""
+
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from psycopg2 import sql
+
+from shared.audit import audited
+from shared.context import current
+from shared.errors import EmailTaken, PatientNotFound, UnknownReference
+from shared.postgres import Executor, NamedErrors, Row, assignments, named_errors
+from shared.record import HEALTH_PROFILE, RECORD
+from shared.search import contains
+
+from .errors import AssociationRequired, DoctorNotInInstitution, EmergencyContactIncomplete
+
+_CONSTRAINTS: NamedErrors = {
+    "uq_users_email": EmailTaken,
+    "ck_patients_association": AssociationRequired,
+    "ck_patients_emergency_contact": EmergencyContactIncomplete,
+    "fk_patients_doctor_in_institution": DoctorNotInInstitution,
+    "fk_patients_sex": partial(UnknownReference, "sex_id"),
+    "fk_patients_gender": partial(UnknownReference, "gender_id"),
+    "fk_health_profiles_blood_type": partial(UnknownReference, "health_profile.blood_type_id"),
+}
+
+# Whom the caller may know of: everybody for an admin, itself for a patient, their own for a doctor and an institution.
+# (Ids are unique over all roles, so that whose they are need not be asked.)
+_IN_SCOPE = """
+    p.deleted_at IS NULL AND (%(caller_type)s = 'admin' OR %(caller_id)s IN (p.id, p.doctor_id, p.institution_id))
+"""
+
+_PATIENT = (
+    """
+    SELECT p.id AS patient_id, p.id, p.doctor_id, p.institution_id, p.first_name, p.last_name, p.date_of_birth,
+           p.sex_id, p.gender_id, p.emergency_contact_name, p.emergency_contact_phone,
+           e.email_address AS contact_email, t.phone_number AS contact_phone, p.deleted_at IS NULL AS is_active,
+           p.validation_status = 'full_access' AS is_verified, p.validation_status, p.created_at, p.updated_at,
+"""
+    + HEALTH_PROFILE
+    + """
+    FROM patients p
+    LEFT JOIN emails e ON e.entity_id = p.id AND e.is_primary
+    LEFT JOIN phones t ON t.entity_id = p.id AND t.is_primary
+"""
+)
+
+GET_PATIENT = _PATIENT + " WHERE p.id = %(patient_id)s AND p.deleted_at IS NULL"
+
+FIND_PATIENT = audited(_PATIENT + " WHERE p.id = %(patient_id)s AND " + _IN_SCOPE)
+
+_PATIENTS_IN_SCOPE = (
+    _PATIENT
+    + """
+    WHERE (p.deleted_at IS NULL) = %(is_active)s AND (p.deleted_at IS NULL OR %(caller_type)s = 'admin')
+      AND (%(caller_doctor_id)s IS NULL OR p.doctor_id = %(caller_doctor_id)s)
+      AND (%(caller_institution_id)s IS NULL OR p.institution_id = %(caller_institution_id)s)
+      AND (%(doctor_id)s IS NULL OR p.doctor_id = %(doctor_id)s)
+      AND (%(institution_id)s IS NULL OR p.institution_id = %(institution_id)s)
+      AND (%(validation_status)s IS NULL OR p.validation_status = %(validation_status)s)
+      AND (%(born_after)s IS NULL OR p.date_of_birth >= %(born_after)s)
+      AND (%(born_before)s IS NULL OR p.date_of_birth <= %(born_before)s)
+      AND (%(after_created_at)s IS NULL
+           OR (p.created_at, p.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid))
+"""
+)
+
+# Apart from the list without a term: an OR over two tables inside the filters would use neither trigram index.
+_MATCHING = """
+      AND p.id IN (SELECT id FROM patients WHERE search_key(first_name || ' ' || last_name) LIKE search_key(%(q)s)
+                   UNION
+                   SELECT entity_id FROM emails WHERE is_primary AND search_key(email_address) LIKE search_key(%(q)s))
+"""
+
+_NEWEST_FIRST = """
+    ORDER BY p.created_at DESC, p.id DESC
+    LIMIT %(limit)s + 1
+"""
+
+LIST_PATIENTS = audited(_PATIENTS_IN_SCOPE + _NEWEST_FIRST)
+
+SEARCH_PATIENTS = audited(_PATIENTS_IN_SCOPE + _MATCHING + _NEWEST_FIRST)
+
+INSERT_PATIENT = """
+    INSERT INTO patients (id, doctor_id, institution_id, first_name, last_name, date_of_birth, sex_id, gender_id,
+                          emergency_contact_name, emergency_contact_phone)
+    VALUES (%(id)s, %(doctor_id)s, %(institution_id)s, %(first_name)s, %(last_name)s, %(date_of_birth)s, %(sex_id)s,
+            %(gender_id)s, %(emergency_contact_name)s, %(emergency_contact_phone)s)
+"""
+
+INSERT_HEALTH_PROFILE = """
+    INSERT INTO health_profiles (patient_id, height_cm, weight_kg, blood_type_id, is_smoker, smoking_years,
+                                 smoking_status, quit_date, secondhand_smoke_home, consumes_alcohol, alcohol_frequency,
+                                 physical_activity_minutes_weekly, sleep_hours, diet_score, takes_bp_medication,
+                                 takes_lipid_medication, has_diabetes, notes)
+    VALUES (%(patient_id)s, %(height_cm)s, %(weight_kg)s, %(blood_type_id)s, %(is_smoker)s, %(smoking_years)s,
+            %(smoking_status)s, %(quit_date)s, %(secondhand_smoke_home)s, %(consumes_alcohol)s, %(alcohol_frequency)s,
+            %(physical_activity_minutes_weekly)s, %(sleep_hours)s, %(diet_score)s, %(takes_bp_medication)s,
+            %(takes_lipid_medication)s, %(has_diabetes)s, %(notes)s)
+"""
+
+UPDATE_PATIENT = sql.SQL("UPDATE patients p SET {} WHERE p.id = %(id)s AND " + _IN_SCOPE)
+
+SOFT_DELETE_PATIENT = """
+    UPDATE patients SET deleted_at = now() WHERE id = %(id)s AND deleted_at IS NULL
+      AND (%(caller_type)s = 'admin' OR institution_id = %(caller_id)s)
+"""
+
+FIND_DASHBOARD = audited(
+    """
+    SELECT p.id AS patient_id, p.first_name, p.last_name, p.date_of_birth, h.is_smoker, h.consumes_alcohol,
+           h.physical_activity_minutes_weekly, h.height_cm, h.weight_kg,
+           coalesce((SELECT jsonb_agg(to_jsonb(entry)) FROM (
+               SELECT m.name, t.dosage, t.frequency
+               FROM patient_medications t JOIN medications m ON m.id = t.medication_id
+               WHERE t.patient_id = p.id AND t.status = 'active'
+               ORDER BY t.start_date DESC NULLS LAST, m.name, m.id) entry), '[]') AS medications,
+           coalesce((SELECT jsonb_agg(to_jsonb(entry)) FROM (
+               SELECT m.name
+               FROM patient_conditions c JOIN medical_conditions m ON m.id = c.condition_id
+               WHERE c.patient_id = p.id AND c.abatement_date IS NULL
+               ORDER BY c.diagnosis_date DESC NULLS LAST, m.name, m.id) entry), '[]') AS conditions
+    FROM patients p
+    LEFT JOIN health_profiles h ON h.patient_id = p.id
+    WHERE p.id = %(patient_id)s AND """
+    + _IN_SCOPE
+)
+
+FIND_MEDICAL_RECORD = audited(
+    "SELECT p.id AS patient_id, " + RECORD + " FROM patients p WHERE p.id = %(patient_id)s AND " + _IN_SCOPE
+)
+
+FIND_CARE_TEAM = audited(
+    """
+    SELECT p.id AS patient_id,
+           (SELECT to_jsonb(member) FROM (
+               SELECT d.id, d.first_name, d.last_name, d.years_experience,
+                      CASE WHEN %(language)s = 'en' THEN s.name_en ELSE s.name_es END AS specialty,
+                      e.email_address AS email, t.phone_number AS phone
+               FROM doctors d
+               LEFT JOIN doctor_specialties s ON s.id = d.specialty_id
+               LEFT JOIN emails e ON e.entity_id = d.id AND e.is_primary
+               LEFT JOIN phones t ON t.entity_id = d.id AND t.is_primary
+               WHERE d.id = p.doctor_id AND d.deleted_at IS NULL) member) AS doctor,
+           (SELECT to_jsonb(member) FROM (
+               SELECT i.id, i.name, CASE WHEN %(language)s = 'en' THEN y.name_en ELSE y.name_es END AS type, i.website,
+                      e.email_address AS email, t.phone_number AS phone,
+                      (SELECT to_jsonb(place) FROM (
+                          SELECT a.street_address AS street, a.city, r.name AS region,
+                                 CASE WHEN %(language)s = 'en' THEN c.name_en ELSE c.name_es END AS country,
+                                 a.postal_code
+                          FROM addresses a
+                          LEFT JOIN regions r ON r.id = a.region_id
+                          LEFT JOIN countries c ON c.id = a.country_id
+                          WHERE a.entity_id = i.id AND a.is_primary) place) AS address
+               FROM medical_institutions i
+               JOIN institution_types y ON y.id = i.institution_type_id
+               LEFT JOIN emails e ON e.entity_id = i.id AND e.is_primary
+               LEFT JOIN phones t ON t.entity_id = i.id AND t.is_primary
+               WHERE i.id = p.institution_id AND i.deleted_at IS NULL) member) AS institution
+    FROM patients p
+    WHERE p.id = %(patient_id)s AND """
+    + _IN_SCOPE
+)
+
+FIND_PROFILE = audited(
+    """
+    SELECT p.id AS patient_id, p.first_name, p.last_name, p.date_of_birth,
+           (SELECT email_address FROM emails WHERE entity_id = p.id AND is_primary) AS primary_email,
+           coalesce((SELECT jsonb_agg(to_jsonb(contact)) FROM (
+               SELECT id, email_address, email_type, is_primary, is_verified
+               FROM emails WHERE entity_id = p.id ORDER BY is_primary DESC, created_at, id) contact), '[]') AS emails,
+           coalesce((SELECT jsonb_agg(to_jsonb(contact)) FROM (
+               SELECT id, phone_number, phone_type, is_primary, is_verified
+               FROM phones WHERE entity_id = p.id ORDER BY is_primary DESC, created_at, id) contact), '[]') AS phones,
+           coalesce((SELECT jsonb_agg(to_jsonb(contact)) FROM (
+               SELECT a.id, a.street_address, a.neighborhood, a.city, a.postal_code, a.address_type, a.is_primary,
+                      a.is_verified, a.region_id, r.name AS region_name, a.country_id,
+                      CASE WHEN %(language)s = 'en' THEN c.name_en ELSE c.name_es END AS country_name
+               FROM addresses a
+               LEFT JOIN regions r ON r.id = a.region_id
+               LEFT JOIN countries c ON c.id = a.country_id
+               WHERE a.entity_id = p.id ORDER BY a.is_primary DESC, a.created_at, a.id) contact), '[]') AS addresses
+    FROM patients p
+    WHERE p.id = %(patient_id)s AND """
+    + _IN_SCOPE
+)
+
+LIST_BLOOD_TYPES = "SELECT id, name FROM blood_types ORDER BY id"
+
+LIST_SEXES = """
+    SELECT id, code, CASE WHEN %(language)s = 'en' THEN name_en ELSE name_es END AS name FROM sexes ORDER BY id
+"""
+
+LIST_GENDERS = """
+    SELECT id, CASE WHEN %(language)s = 'en' THEN name_en ELSE name_es END AS name FROM genders ORDER BY id
+"""
+
+LIST_TERMS = sql.SQL("""
+    SELECT id, name, code FROM {} WHERE %(q)s IS NULL OR search_key(name) LIKE search_key(%(q)s)
+    ORDER BY search_key(name)
+""")
+
+
+async def get_patient(executor: Executor, patient_id: UUID) -> Row:
+    """A patient, for the answer to its creation or change: that is what is audited. Raises PatientNotFound."""
+    row = await executor.fetch_one(GET_PATIENT, {"patient_id": patient_id})
+    if row is None:
+        raise PatientNotFound
+    return row
+
+
+async def find_patient(
+    executor: Executor, patient_id: UUID, scope: dict[str, Any], event: dict[str, Any]
+) -> Row | None:
+    """A patient within the caller's scope, audited as `event`."""
+    return await executor.fetch_one(FIND_PATIENT, {"patient_id": patient_id, **scope, **event})
+
+
+async def list_patients(
+    executor: Executor,
+    scope: dict[str, Any],
+    filters: dict[str, Any],
+    after: list[Any],
+    limit: int,
+    event: dict[str, Any],
+) -> list[Row]:
+    """Up to `limit` + 1 patients in the caller's scope, newest first, after `[created_at, id]`; audited as `event`."""
+    place = {"after_created_at": after[0], "after_id": after[1], "limit": limit}
+    statement, q = (LIST_PATIENTS if filters["q"] is None else SEARCH_PATIENTS), {"q": contains(filters["q"])}
+    return await executor.fetch_all(statement, {**filters, **q, **_own(scope), **scope, **place, **event})
+
+
+async def insert_patient(executor: Executor, patient: dict[str, Any]) -> None:
+    """Create a patient. Raises EmailTaken, UnknownReference, DoctorNotInInstitution."""
+    with named_errors(_CONSTRAINTS):
+        await executor.execute(INSERT_PATIENT, patient)
+
+
+async def insert_health_profile(executor: Executor, patient_id: UUID, profile: dict[str, Any]) -> None:
+    """Give a new patient its health profile: every column of it, None where unknown. Raises UnknownReference."""
+    with named_errors(_CONSTRAINTS):
+        await executor.execute(INSERT_HEALTH_PROFILE, {"patient_id": patient_id, **profile})
+
+
+async def update_patient(executor: Executor, patient_id: UUID, scope: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Change a patient within the caller's scope.
+
+    Raises PatientNotFound, UnknownReference, AssociationRequired, DoctorNotInInstitution, EmergencyContactIncomplete.
+    """
+    # With nothing of its own to change (a phone only), the row is touched all the same: it tells when.
+    statement = UPDATE_PATIENT.format(assignments(changes) if changes else sql.SQL("updated_at = now()"))
+    with named_errors(_CONSTRAINTS):
+        if not await executor.execute(statement, {**changes, "id": patient_id, **scope}):
+            raise PatientNotFound
+
+
+async def soft_delete_patient(executor: Executor, patient_id: UUID, scope: dict[str, Any]) -> None:
+    """Hide a patient of the calling institution, or any for an admin. Raises PatientNotFound."""
+    if not await executor.execute(SOFT_DELETE_PATIENT, {"id": patient_id, **scope}):
+        raise PatientNotFound
+
+
+async def find_dashboard(
+    executor: Executor, patient_id: UUID, scope: dict[str, Any], event: dict[str, Any]
+) -> Row | None:
+    """What a patient's dashboard shows and is computed from, audited as `event`."""
+    return await executor.fetch_one(FIND_DASHBOARD, {"patient_id": patient_id, **scope, **event})
+
+
+async def find_medical_record(
+    executor: Executor, patient_id: UUID, scope: dict[str, Any], event: dict[str, Any]
+) -> Row | None:
+    """A patient's clinical record, audited as `event`."""
+    return await executor.fetch_one(FIND_MEDICAL_RECORD, {"patient_id": patient_id, **scope, **event, **_language()})
+
+
+async def find_care_team(
+    executor: Executor, patient_id: UUID, scope: dict[str, Any], event: dict[str, Any]
+) -> Row | None:
+    """A patient's doctor and institution, None for one that it does not have or that is deleted; audited as `event`."""
+    return await executor.fetch_one(FIND_CARE_TEAM, {"patient_id": patient_id, **scope, **event, **_language()})
+
+
+async def find_profile(
+    executor: Executor, patient_id: UUID, scope: dict[str, Any], event: dict[str, Any]
+) -> Row | None:
+    """A patient's name and contacts, each kind's primary first; audited as `event`."""
+    return await executor.fetch_one(FIND_PROFILE, {"patient_id": patient_id, **scope, **event, **_language()})
+
+
+async def list_blood_types(executor: Executor) -> list[Row]:
+    """Every blood type."""
+    return await executor.fetch_all(LIST_BLOOD_TYPES)
+
+
+async def list_sexes(executor: Executor) -> list[Row]:
+    """Every sex, with its code of FHIR's administrative-gender."""
+    return await executor.fetch_all(LIST_SEXES, _language())
+
+
+async def list_genders(executor: Executor) -> list[Row]:
+    """Every gender."""
+    return await executor.fetch_all(LIST_GENDERS, _language())
+
+
+async def list_terms(executor: Executor, table: str, q: str | None) -> list[Row]:
+    """The rows of `medical_conditions`, `medications` or `allergies` whose name contains `q`, by name."""
+    statement = LIST_TERMS.format(sql.Identifier(table))
+    return await executor.fetch_all(statement, {"q": contains(q)})
+
+
+def _own(scope: dict[str, Any]) -> dict[str, Any]:
+    """The scope as one equality for each role, so that the list walks that role's index in its order."""
+    roles = {"caller_doctor_id": "doctor", "caller_institution_id": "institution"}
+    return {name: scope["caller_id"] if scope["caller_type"] == role else None for name, role in roles.items()}
+
+
+def _language() -> dict[str, str]:
+    return {"language": current().language}

@@ -1,0 +1,440 @@
+"""Patients, what their records say and who cares for them: the models, the rules and the use cases."""
+
+import re
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID, uuid4
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from shared import associations, audit, contacts
+from shared.caller import Caller
+from shared.context import current
+from shared.errors import Forbidden, PatientNotFound
+from shared.pagination import Page, PageQuery
+from shared.postgres import Executor, Row
+from shared.record import HealthProfile, RiskLevel, ValidationStatus
+from shared.resources import ClientResources
+from shared.schemas import ABSENT, Body, CatalogueId, ContactEmail, Update
+from shared.text import Name, Note, Password, Phone, Search
+
+from . import db, indicators
+from .errors import AssociationRequired, EmergencyContactIncomplete
+from .indicators import BmiClass
+
+ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def _iso_date(value: Any) -> Any:
+    # pydantic alone would also take a number of seconds since 1970, and a date with a time.
+    if isinstance(value, str) and ISO_DATE.fullmatch(value):
+        return date.fromisoformat(value)
+    raise PydanticCustomError("date_format", "is not a date YYYY-MM-DD")
+
+
+def _not_in_the_future(value: date) -> date:
+    if value > _today():
+        sentences = {"es": "No puede estar en el futuro.", "en": "Cannot be in the future."}
+        raise PydanticCustomError("in_the_future", "is in the future", sentences)
+    return value
+
+
+def _within_a_lifetime(value: date) -> date:
+    if indicators.is_beyond_life(value, _today()):
+        years = indicators.LONGEST_LIFE_YEARS
+        sentences = {"es": f"Fue hace más de {years} años.", "en": f"Was more than {years} years ago."}
+        raise PydanticCustomError("too_long_ago", "is too long ago", sentences)
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_iso_date)]
+PastDay = Annotated[Day, AfterValidator(_not_in_the_future)]
+DateOfBirth = Annotated[PastDay, AfterValidator(_within_a_lifetime)]
+
+
+class NewHealthProfile(Body):
+    """What is known at the creation of a patient; what is left out is null: unknown."""
+
+    model_config = ConfigDict(strict=True)
+
+    height_cm: float | None = Field(default=None, ge=30, le=272, description="Kept to 0.1 cm.")
+    weight_kg: float | None = Field(default=None, ge=0.3, le=650, description="Kept to 0.01 kg.")
+    blood_type_id: CatalogueId | None = None
+    is_smoker: bool | None = None
+    smoking_years: int | None = Field(default=None, ge=0, le=120)
+    smoking_status: Literal["never", "former", "current", "nicotine_device"] | None = None
+    quit_date: PastDay | None = None
+    secondhand_smoke_home: bool | None = None
+    consumes_alcohol: bool | None = None
+    alcohol_frequency: Literal["never", "monthly", "weekly", "daily"] | None = None
+    physical_activity_minutes_weekly: int | None = Field(default=None, ge=0, le=10_080)
+    sleep_hours: float | None = Field(default=None, ge=0, le=24, description="A night, kept to 0.1 h.")
+    diet_score: int | None = Field(default=None, ge=0, le=16, description="MEPA, 0-16.")
+    takes_bp_medication: bool | None = None
+    takes_lipid_medication: bool | None = None
+    has_diabetes: bool | None = None
+    notes: Note | None = None
+
+
+class Patient(BaseModel):
+    """A patient. `age` in whole years, today in UTC."""
+
+    id: UUID
+    doctor_id: UUID | None
+    institution_id: UUID | None
+    first_name: str
+    last_name: str
+    date_of_birth: date
+    age: int
+    sex_id: int | None
+    gender_id: int | None
+    emergency_contact_name: str | None
+    emergency_contact_phone: str | None
+    contact_email: str | None
+    contact_phone: str | None
+    is_active: bool
+    is_verified: bool
+    validation_status: ValidationStatus
+    health_profile: HealthProfile | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class NewPatient(Body):
+    """A patient to create, with the password of its account."""
+
+    doctor_id: UUID | None = Field(default=None, description="A calling doctor's own id by default.")
+    institution_id: UUID | None = Field(default=None, description="A calling institution's own id by default.")
+    first_name: Name
+    last_name: Name
+    date_of_birth: DateOfBirth
+    sex_id: CatalogueId | None = None
+    gender_id: CatalogueId | None = None
+    emergency_contact_name: Name | None = None
+    emergency_contact_phone: Phone | None = None
+    contact_email: ContactEmail
+    contact_phone: Phone | None = None
+    health_profile: NewHealthProfile | None = None
+    password: Password
+
+
+class PatientUpdate(Update):
+    """Any subset of a patient's personal fields; whom it belongs to is for admins and its institution to change."""
+
+    doctor_id: UUID | None = None
+    institution_id: UUID | None = None
+    first_name: Name = ABSENT
+    last_name: Name = ABSENT
+    date_of_birth: DateOfBirth = ABSENT
+    sex_id: CatalogueId | None = None
+    gender_id: CatalogueId | None = None
+    emergency_contact_name: Name | None = None
+    emergency_contact_phone: Phone | None = None
+    contact_phone: Phone | None = None
+
+
+class PatientQuery(PageQuery):
+    """The filters of the patients' list; bounds are inclusive."""
+
+    q: Search | None = Field(default=None, description="Part of a name or e-mail, without case and accents.")
+    doctor_id: UUID | None = None
+    institution_id: UUID | None = None
+    validation_status: ValidationStatus | None = None
+    is_active: bool = Field(default=True, description="False: the deleted ones (admins only).")
+    born_after: Day | None = None
+    born_before: Day | None = None
+
+
+class DashboardPatient(BaseModel):
+    """Whose dashboard it is, and what the indicators are computed from."""
+
+    first_name: str
+    last_name: str
+    date_of_birth: date
+    is_smoker: bool | None
+    consumes_alcohol: bool | None
+    physical_activity_minutes_weekly: int | None
+    height_cm: float | None
+    weight_kg: float | None
+
+
+class DashboardMedication(BaseModel):
+    """A medication that the patient takes now."""
+
+    name: str
+    dosage: str | None
+    frequency: str | None
+
+
+class DashboardCondition(BaseModel):
+    """A condition that lasts."""
+
+    name: str
+
+
+class Dashboard(BaseModel):
+    """A patient at a glance. Scores, risks, appointments and recent activity are null until they are offered."""
+
+    patient: DashboardPatient
+    health_score: int | None = None
+    health_score_detail: dict[str, Any] | None = None
+    cardiovascular_risk: dict[str, Any] | None = None
+    age: int
+    bmi: float | None = Field(description="kg/m², one decimal.")
+    bmi_classification: str | None = Field(description="The label of `bmi_class`, in the language of the request.")
+    bmi_class: BmiClass | None = Field(description="WHO's class for adults; null under 20 years.")
+    risk_level: RiskLevel | None = None
+    medications: list[DashboardMedication]
+    conditions: list[DashboardCondition]
+    appointments: list[dict[str, Any]] | None = None
+    recent_activity: list[dict[str, Any]] | None = None
+
+
+class CareTeamDoctor(BaseModel):
+    """The patient's doctor."""
+
+    id: UUID
+    first_name: str
+    last_name: str
+    years_experience: int | None
+    specialty: str | None
+    email: str | None
+    phone: str | None
+
+
+class CareTeamAddress(BaseModel):
+    """Where the institution is."""
+
+    street: str
+    city: str
+    region: str | None
+    country: str | None
+    postal_code: str | None
+
+
+class CareTeamInstitution(BaseModel):
+    """The patient's institution."""
+
+    id: UUID
+    name: str
+    type: str
+    website: str | None
+    email: str | None
+    phone: str | None
+    address: CareTeamAddress | None
+
+
+class CareTeam(BaseModel):
+    """Who cares for a patient."""
+
+    doctor: CareTeamDoctor | None
+    institution: CareTeamInstitution | None
+
+
+class PersonalInfo(BaseModel):
+    """Who the patient is."""
+
+    first_name: str
+    last_name: str
+    date_of_birth: date
+    primary_email: str | None
+
+
+class EmailContact(BaseModel):
+    """An e-mail of the patient."""
+
+    id: UUID
+    email_address: str
+    email_type: str
+    is_primary: bool
+    is_verified: bool
+
+
+class PhoneContact(BaseModel):
+    """A phone of the patient."""
+
+    id: UUID
+    phone_number: str
+    phone_type: str
+    is_primary: bool
+    is_verified: bool
+
+
+class AddressContact(BaseModel):
+    """An address of the patient."""
+
+    id: UUID
+    street_address: str
+    neighborhood: str | None
+    city: str
+    postal_code: str | None
+    address_type: str
+    is_primary: bool
+    is_verified: bool
+    region_id: int | None
+    region_name: str | None
+    country_id: int | None
+    country_name: str | None
+
+
+class Profile(BaseModel):
+    """A patient and how to reach it; of each kind of contact the primary first."""
+
+    personal_info: PersonalInfo
+    emails: list[EmailContact]
+    phones: list[PhoneContact]
+    addresses: list[AddressContact]
+
+
+async def list_patients(res: ClientResources, caller: Caller, query: PatientQuery) -> Page[Row]:
+    """The patients that the caller may know: all for an admin, else its own; recorded in the audit trail."""
+    after = res.cursors.read("patients", query, 2)
+    event = audit.parameters(res.service, caller, "read", "patient_list")
+    rows = await db.list_patients(res.db, _scope(caller), query.filters(), after, query.limit, event)
+    items, next_cursor = res.cursors.cut("patients", query, rows, lambda row: (row["created_at"], row["id"]))
+    return Page[Row](items=[_with_age(row) for row in items], next_cursor=next_cursor)
+
+
+async def get_patient(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
+    """A patient that the caller may know; recorded in the audit trail. Raises PatientNotFound."""
+    return _with_age(
+        _found(await db.find_patient(res.db, patient_id, _scope(caller), _reading(res, caller, "patient")))
+    )
+
+
+async def create_patient(res: ClientResources, caller: Caller, new: NewPatient) -> Row:
+    """Create a patient, its health profile, contacts and account: all appear at the commit, or nothing.
+
+    Raises Forbidden (a doctor's patient is its own, an institution's belongs to it), AssociationRequired,
+    DoctorNotInInstitution, EmergencyContactIncomplete, UnknownReference, EmailTaken.
+    """
+    owners = owners_of(caller, new.doctor_id, new.institution_id)
+    refuse_incomplete_contact(new.emergency_contact_name, new.emergency_contact_phone)
+    patient_id, email = uuid4(), new.contact_email.email_address
+    # The account comes first and opens nothing until its patient exists; left alone, it is swept.
+    await res.auth.create_user(email, new.password, "patient", patient_id)
+    columns = new.model_dump(exclude={"contact_email", "contact_phone", "health_profile", "password"}) | owners
+    profile = new.health_profile or NewHealthProfile()
+    async with res.db.transaction() as tx:
+        await _hold_owners(tx, owners)
+        await db.insert_patient(tx, {"id": patient_id, **columns})
+        await db.insert_health_profile(tx, patient_id, profile.model_dump())
+        await contacts.insert_email(tx, "patient", patient_id, email)
+        await contacts.update_primary_phone(tx, "patient", patient_id, new.contact_phone)
+        await audit.record(tx, _writing(res, caller, "create", patient_id))
+        return _with_age(await db.get_patient(tx, patient_id))
+
+
+async def update_patient(res: ClientResources, caller: Caller, patient_id: UUID, update: PatientUpdate) -> Row:
+    """Change any of a patient's personal fields and, as an admin or its institution, whom it belongs to.
+
+    Raises PatientNotFound, Forbidden, AssociationRequired, DoctorNotInInstitution, EmergencyContactIncomplete,
+    UnknownReference.
+    """
+    changes = update.changes()
+    owners: dict[str, UUID | None] = {
+        name: changes[name] for name in ("doctor_id", "institution_id") if name in changes
+    }
+    if owners and caller.user_type not in ("admin", "institution"):
+        raise Forbidden
+    own = {column: value for column, value in changes.items() if column != "contact_phone"}
+    async with res.db.transaction() as tx:
+        await _hold_owners(tx, owners)
+        await db.update_patient(tx, patient_id, _scope(caller), own)
+        if "contact_phone" in changes:
+            await contacts.update_primary_phone(tx, "patient", patient_id, changes["contact_phone"])
+        await audit.record(tx, _writing(res, caller, "update", patient_id))
+        return _with_age(await db.get_patient(tx, patient_id))
+
+
+async def delete_patient(res: ClientResources, caller: Caller, patient_id: UUID) -> None:
+    """Hide a patient, close its account and end its sessions. Raises PatientNotFound."""
+    async with res.db.transaction() as tx:
+        await db.soft_delete_patient(tx, patient_id, _scope(caller))
+        await audit.record(tx, _writing(res, caller, "delete", patient_id))
+        # Before the commit: if Redis is away nothing is deleted, and a login that races finds the account closed.
+        await res.sessions.end_all(patient_id)
+
+
+async def get_dashboard(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
+    """A patient at a glance; recorded in the audit trail. Raises PatientNotFound."""
+    row = _found(await db.find_dashboard(res.db, patient_id, _scope(caller), _reading(res, caller, "dashboard")))
+    age = indicators.age(row["date_of_birth"], _today())
+    bmi = indicators.bmi(row["height_cm"], row["weight_kg"])
+    bmi_class = indicators.bmi_class(bmi, age)
+    label = indicators.bmi_classification(bmi_class, current().language)
+    computed = {"age": age, "bmi": indicators.rounded(bmi), "bmi_class": bmi_class, "bmi_classification": label}
+    return {"patient": row, "medications": row["medications"], "conditions": row["conditions"], **computed}
+
+
+async def get_medical_record(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
+    """A patient's clinical record; recorded in the audit trail. Raises PatientNotFound."""
+    event = _reading(res, caller, "medical_record")
+    return _found(await db.find_medical_record(res.db, patient_id, _scope(caller), event))
+
+
+async def get_care_team(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
+    """A patient's doctor and institution; recorded in the audit trail. Raises PatientNotFound."""
+    return _found(await db.find_care_team(res.db, patient_id, _scope(caller), _reading(res, caller, "care_team")))
+
+
+async def get_profile(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
+    """A patient's name and contacts; recorded in the audit trail. Raises PatientNotFound."""
+    row = _found(await db.find_profile(res.db, patient_id, _scope(caller), _reading(res, caller, "profile")))
+    return {**row, "personal_info": row}
+
+
+def owners_of(caller: Caller, doctor_id: UUID | None, institution_id: UUID | None) -> dict[str, UUID | None]:
+    """Whom a new patient belongs to: the calling doctor or institution is one of them.
+
+    Raises Forbidden for another's id in the caller's place, AssociationRequired for nobody at all.
+    """
+    owners = {"doctor_id": doctor_id, "institution_id": institution_id}
+    place = f"{caller.user_type}_id"
+    if place in owners:
+        if owners[place] not in (None, caller.user_id):
+            raise Forbidden
+        owners[place] = caller.user_id
+    if not any(owners.values()):
+        raise AssociationRequired
+    return owners
+
+
+def refuse_incomplete_contact(name: str | None, phone: str | None) -> None:
+    """Raise EmergencyContactIncomplete for a name without a phone or a phone without a name."""
+    if (name is None) != (phone is None):
+        raise EmergencyContactIncomplete
+
+
+async def _hold_owners(tx: Executor, owners: dict[str, UUID | None]) -> None:
+    if (institution_id := owners.get("institution_id")) is not None:
+        await associations.hold_institution(tx, institution_id)
+    if (doctor_id := owners.get("doctor_id")) is not None:
+        await associations.hold_doctor(tx, doctor_id)
+
+
+def _scope(caller: Caller) -> dict[str, Any]:
+    return {"caller_type": caller.user_type, "caller_id": caller.user_id}
+
+
+def _reading(res: ClientResources, caller: Caller, resource: str) -> dict[str, Any]:
+    return audit.parameters(res.service, caller, "read", resource)
+
+
+def _writing(res: ClientResources, caller: Caller, action: str, patient_id: UUID) -> dict[str, Any]:
+    return audit.parameters(res.service, caller, action, "patient", patient_ids=[patient_id])
+
+
+def _found(row: Row | None) -> Row:
+    if row is None:
+        raise PatientNotFound
+    return row
+
+
+def _with_age(patient: Row) -> Row:
+    return {**patient, "age": indicators.age(patient["date_of_birth"], _today())}
