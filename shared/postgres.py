@@ -82,7 +82,7 @@ class _Connection:
                     settings.database_url.get_secret_value(),
                     async_=True,
                     cursor_factory=RealDictCursor,
-                    application_name="predicthealth",
+                    fallback_application_name="predicthealth",
                     client_encoding="UTF8",
                     options=" ".join(f"-c {name}={int(s * 1000)}" for name, s in options.items()) + " -c timezone=UTC",
                     keepalives=1,

@@ -33,6 +33,23 @@ async def pool(settings: Settings) -> AsyncIterator[Database]:
     database.close()
 
 
+RUNNING = """
+    SELECT count(*) AS running FROM pg_stat_activity
+    WHERE application_name = 'predicthealth-test' AND state = 'active' AND query LIKE 'SELECT pg_sleep%'
+"""
+
+
+async def until_running(owner: RealDictCursor, statements: int = 1) -> None:
+    """Wait until the server works on this many sleeping statements of the pool."""
+    for _ in range(200):
+        owner.execute(RUNNING)
+        row = owner.fetchone()
+        if row and row["running"] == statements:
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("the statements never ran")
+
+
 async def one(pool: Database) -> int:
     row = await pool.fetch_one("SELECT 1 AS one")
     assert row is not None
@@ -105,7 +122,7 @@ async def test_connections_killed_while_idle_are_not_noticed(pool: Database, own
 async def test_a_connection_killed_while_busy_is_a_503_and_leaks_no_slot(pool: Database, owner: RealDictCursor) -> None:
     for _ in range(20):
         busy = asyncio.create_task(pool.execute("SELECT pg_sleep(0.4)"))
-        await asyncio.sleep(0.05)
+        await until_running(owner)
         owner.execute(KILL_OTHERS)
         with pytest.raises(DatabaseUnavailable):
             await busy
@@ -126,10 +143,10 @@ async def test_a_statement_that_takes_too_long_is_a_503(pool: Database) -> None:
     assert await one(pool) == 1
 
 
-async def test_a_cancelled_statement_frees_its_place(pool: Database) -> None:
+async def test_a_cancelled_statement_frees_its_place(pool: Database, owner: RealDictCursor) -> None:
     for _ in range(20):
         tasks = [asyncio.create_task(pool.execute("SELECT pg_sleep(0.4)")) for _ in range(2)]
-        await asyncio.sleep(0.02)
+        await until_running(owner, 2)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
