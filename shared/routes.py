@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_flat_params
-from fastapi.params import Form, Query
+from fastapi.params import Cookie, Form, Header, Path
 from fastapi.routing import APIRoute
 
 from .auth import CallerOf, authenticate
@@ -85,4 +85,6 @@ def _accepts_json(accept: str | None) -> bool:
 
 
 def _query_parameters(dependant: Dependant) -> frozenset[str]:
-    return frozenset(field.alias for field in get_flat_params(dependant) if isinstance(field.field_info, Query))
+    # The fields of a query model come flattened and with pydantic's own field_info: so whatever is nothing else.
+    others = (Path, Header, Cookie)
+    return frozenset(field.alias for field in get_flat_params(dependant) if not isinstance(field.field_info, others))
