@@ -1,6 +1,7 @@
 """Patients, what their records say and who cares for them: the models, the rules and the use cases."""
 
 import re
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
@@ -23,7 +24,7 @@ from . import db, indicators
 from .errors import AssociationRequired, EmergencyContactIncomplete
 from .indicators import BmiClass
 
-ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 def _today() -> date:
@@ -32,8 +33,9 @@ def _today() -> date:
 
 def _iso_date(value: Any) -> Any:
     # pydantic alone would also take a number of seconds since 1970, and a date with a time.
-    if isinstance(value, str) and ISO_DATE.fullmatch(value):
-        return date.fromisoformat(value)
+    if isinstance(value, str) and _ISO_DATE.fullmatch(value):
+        with suppress(ValueError):
+            return date.fromisoformat(value)
     raise PydanticCustomError("date_format", "is not a date YYYY-MM-DD")
 
 
