@@ -39,14 +39,15 @@ def _password(value: str) -> str:
     return check_characters(unicodedata.normalize("NFC", value))
 
 
-Text = Annotated[str, BeforeValidator(clean), Field(min_length=1, max_length=200)]
-Name = Annotated[str, BeforeValidator(clean), Field(min_length=1, max_length=100)]
-Note = Annotated[str, BeforeValidator(clean), Field(min_length=1, max_length=2_000)]
-LicenseNumber = Annotated[str, BeforeValidator(clean), Field(min_length=3, max_length=50, pattern=r"[0-9A-Za-z]")]
+# The bounds stand before `clean`, which runs first all the same: behind it pydantic would count items, not characters.
+Text = Annotated[str, Field(min_length=1, max_length=200), BeforeValidator(clean)]
+Name = Annotated[str, Field(min_length=1, max_length=100), BeforeValidator(clean)]
+Note = Annotated[str, Field(min_length=1, max_length=2_000), BeforeValidator(clean)]
+LicenseNumber = Annotated[str, Field(min_length=3, max_length=50, pattern=r"[0-9A-Za-z]"), BeforeValidator(clean)]
 Phone = Annotated[
-    str, BeforeValidator(clean), Field(min_length=5, max_length=30, pattern=r"^\+?[0-9 ()./x-]*[0-9][0-9 ()./x-]*$")
+    str, Field(min_length=5, max_length=30, pattern=r"^\+?[0-9 ()./x-]*[0-9][0-9 ()./x-]*$"), BeforeValidator(clean)
 ]
-Email = Annotated[str, BeforeValidator(clean), Field(max_length=254), AfterValidator(_email)]
+Email = Annotated[str, Field(max_length=254), AfterValidator(_email), BeforeValidator(clean)]
 # The length rules of passwords are the auth service's; here only what no text may hold. Never trimmed.
 Password = Annotated[str, AfterValidator(_password)]
-Search = Annotated[str, BeforeValidator(clean), Field(min_length=1, max_length=100)]
+Search = Annotated[str, Field(min_length=1, max_length=100), BeforeValidator(clean)]
