@@ -13,6 +13,7 @@ from shared.caller import Caller
 from shared.errors import Forbidden
 from shared.pagination import Page, PageQuery
 from shared.postgres import Row
+from shared.record import RiskLevel, ValidationStatus
 from shared.resources import ClientResources
 from shared.schemas import ABSENT, Body, CatalogueId, ContactEmail, Update
 from shared.text import LicenseNumber, Password, Phone, Search, Text, clean
@@ -21,7 +22,6 @@ from . import db
 
 VerificationStatus = Literal["pending", "verified", "rejected"]
 ProfessionalStatus = Literal["active", "suspended", "retired"]
-ValidationStatus = Literal["pending", "validated_by_doctor", "validated_by_institution", "full_access"]
 
 _HTTP_URL: TypeAdapter[HttpUrl] = TypeAdapter(HttpUrl)
 
@@ -40,15 +40,15 @@ def check_web_address(value: str) -> str:
 
 Website = Annotated[
     str,
-    BeforeValidator(clean),
     Field(max_length=500, examples=["https://clinica.mx"]),
+    BeforeValidator(clean),
     AfterValidator(check_web_address),
 ]
-PostalCode = Annotated[str, BeforeValidator(clean), Field(min_length=1, max_length=20)]
+PostalCode = Annotated[str, Field(min_length=1, max_length=20), BeforeValidator(clean)]
 CountryCode = Annotated[
     str,
-    BeforeValidator(clean),
     Field(pattern=r"^[A-Za-z]{2}$", description="ISO 3166-1 alpha-2."),
+    BeforeValidator(clean),
     AfterValidator(str.upper),
 ]
 
@@ -177,7 +177,7 @@ class PatientSummary(BaseModel):
     is_verified: bool
     validation_status: ValidationStatus
     health_score: int | None = None
-    risk_level: Literal["low", "moderate", "high", "unknown"] | None = None
+    risk_level: RiskLevel | None = None
     last_login: datetime | None
     last_activity: datetime = Field(description="The last login or the last change of the patient, whichever is later.")
     created_at: datetime
