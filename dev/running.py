@@ -20,7 +20,7 @@ def demo(arguments: Sequence[str]) -> int:
     """Load the sample patients and let the importer print three logins."""
     if arguments:
         raise FleetError("demo takes no arguments; for a directory of your own: ./fleet import DIR")
-    return run_importer(SAMPLES, "--demo")
+    return run_importer(SAMPLES, "--demo", "--passwords", str(data_dir_of(os.environ) / "demo.env"))
 
 
 def import_directory(arguments: Sequence[str]) -> int:

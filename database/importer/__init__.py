@@ -1,0 +1,10 @@
+"""Loads a directory of CSV files in Synthea's layout into the database: `python -m database.importer DIR`.
+
+    files     → rows, with the file and line that they come from, and what became of them
+    entities  → institutions, doctors, patients: each with its account and contacts
+    records   → conditions, medications, allergies, observations; health profiles made from them
+    loading   → in which order, and what is one transaction
+    demo      → three accounts of the sample that one can log in to
+
+What is in the database already stays as it is: a second run adds only what is missing.
+"""
