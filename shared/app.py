@@ -22,6 +22,7 @@ from . import context, errors, health
 from . import logging as fleet_logging
 from .context import RequestContext
 from .language import negotiate
+from .proxies import client_address
 from .resources import ClientResources, Resources
 from .routes import NO_STORE, FleetRoute
 from .settings import Settings
@@ -144,7 +145,11 @@ class RequestMiddleware:
             RequestContext(
                 request_id=request_id,
                 language=negotiate(request.headers.get("accept-language"), self._settings.default_language),
-                client_address=request.client.host if request.client else None,
+                client_address=client_address(
+                    request.client.host if request.client else None,
+                    request.headers.get("x-forwarded-for"),
+                    self._settings.trusted_networks,
+                ),
                 user_agent=request.headers.get("user-agent", "")[:256] or None,
             )
         )
@@ -227,4 +232,4 @@ async def get_liveness() -> dict[str, str]:
 
 def serve(application: str, port: int) -> None:
     """Run one service by hand on this machine: `python -m app.main`."""
-    uvicorn.run(application, port=port, access_log=False, log_config=None)
+    uvicorn.run(application, port=port, access_log=False, log_config=None, proxy_headers=False)

@@ -41,12 +41,12 @@ def parameters(
     outcome: str = "success",
     detail: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The parameters of an event: who (the caller), what (`read`, `create`, `update`, `delete`), on which resource."""
+    """The parameters of an event: who (the caller), what (`read`, `login`, …), on which resource."""
     request = context.current()
     return {
         "audit_service": service,
         "audit_actor_type": caller.user_type,
-        "audit_actor_id": caller.user_id,
+        "audit_actor_id": caller.account_id,
         "audit_action": action,
         "audit_resource": resource,
         "audit_patient_ids": patient_ids or [],

@@ -1,21 +1,20 @@
 """The caller types of route signatures, and the check behind them: signature, living session, role."""
 
+from dataclasses import replace
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from . import tokens
+from . import audit, context, tokens
 from .auth_client import AUDIENCE
-from .caller import Caller
+from .caller import NO_ID, Caller
 from .errors import Forbidden, Unauthenticated
 from .resources import Resources
 
 bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="The `access_token` of a login.")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
-_NO_USER = UUID(int=0)
 
 
 class CallerOf:
@@ -57,14 +56,30 @@ BearerToken = Annotated[str, Depends(_required_token)]
 
 
 async def authenticate(request: Request, resources: Resources, roles: frozenset[str]) -> Caller:
-    """The caller behind the request's bearer token. Raises Unauthenticated, Forbidden, RedisUnavailable."""
-    token = await _required_token(await _optional_token(await bearer(request)))
-    caller = _service_caller(token, resources) if "service" in roles else None
-    if caller is None:
-        caller = await _session_caller(token, resources)
+    """The caller behind the request's bearer token, its request counted; a refused role is recorded in the audit trail.
+
+    Raises Unauthenticated, Forbidden, TooManyRequests, RedisUnavailable, AuthUnavailable, DatabaseUnavailable.
+    """
+    try:
+        token = await _required_token(await _optional_token(await bearer(request)))
+        caller = _service_caller(token, resources) if "service" in roles else None
+        caller = caller or await _session_caller(token, resources)
+    except Unauthenticated:
+        await count_stranger(resources)
+        raise
+    if caller.user_type != "service":
+        await resources.rates.count_request(str(caller.user_id))
     if caller.user_type not in roles:
+        route = f"{request.method} {request.scope['route'].path}"
+        event = audit.parameters(resources.service, caller, "access", route, outcome="failure")
+        await audit.record(resources.db, event)
         raise Forbidden
     return caller
+
+
+async def count_stranger(resources: Resources) -> None:
+    """Count a request without an account under its address. Raises TooManyRequests, RedisUnavailable."""
+    await resources.rates.count_request(context.current().client_address or "unknown")
 
 
 def _service_caller(token: str, resources: Resources) -> Caller | None:
@@ -73,12 +88,12 @@ def _service_caller(token: str, resources: Resources) -> Caller | None:
         tokens.read_service_token(token, key, AUDIENCE)
     except tokens.InvalidToken:
         return None
-    return Caller("service", _NO_USER)
+    return Caller("service", NO_ID)
 
 
 async def _session_caller(token: str, resources: Resources) -> Caller:
     try:
-        access = tokens.read_access_token(token, resources.settings)
+        access = await tokens.read_access_token(token, resources.keys)
     except tokens.InvalidToken as exc:
         raise Unauthenticated(invalid_token=True) from exc
     session = await resources.sessions.touch(access.session_id)
@@ -91,9 +106,13 @@ async def _introduction(request: Request, token: OptionalToken) -> tokens.Servic
     resources: Resources = request.app.state.resources
     key = resources.settings.fleet_internal_key.get_secret_value()
     try:
-        return tokens.read_service_token(token or "", key, AUDIENCE)
+        member = tokens.read_service_token(token or "", key, AUDIENCE)
     except tokens.InvalidToken:
         return None
+    # A member of the fleet is trusted to say who its client is; from here on the request is that client's.
+    user = replace(context.current(), client_address=member.client_address, user_agent=member.user_agent)
+    context.enter(user)
+    return member
 
 
 # The member of the fleet that calls on a user's behalf, if one does; any other token does not matter there.

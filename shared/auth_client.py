@@ -21,9 +21,11 @@ _REFUSALS: dict[str, type[errors.Problem]] = {
         errors.WrongUserType,
         errors.EmailTaken,
         errors.AccountExists,
+        errors.TooManyAttempts,
+        errors.TooManyRequests,
     )
 }
-_PASSWORD_REFUSALS = {"password_too_short", "password_too_long"}
+_PASSWORD_REFUSALS = {"password_too_short", "password_too_long", "password_too_common"}
 
 
 class _PasswordRefused(errors.ValidationFailed):
@@ -71,6 +73,15 @@ class AuthClient:
         """`{"valid": ..., "payload": ...}` of an access token."""
         return await self._post("/auth/verify-token", None, token)
 
+    async def fetch_keys(self) -> dict[str, Any]:
+        """The JSON Web Key Set that the auth service publishes (RFC 7517)."""
+        try:
+            response = await self._http.get("/.well-known/jwks.json", timeout=1.0)
+            answer: dict[str, Any] = response.raise_for_status().json()
+        except (httpx.HTTPError, ValueError) as exc:
+            raise errors.AuthUnavailable from exc
+        return answer
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
@@ -100,11 +111,14 @@ class AuthClient:
             raise errors.AuthUnavailable from exc
         if response.is_success:
             return answer
-        raise _refusal(answer)
+        raise _refusal(answer, response.headers.get("retry-after", ""))
 
 
-def _refusal(document: dict[str, Any]) -> errors.Problem:
+def _refusal(document: dict[str, Any], retry_after: str) -> errors.Problem:
     code = document.get("code", "")
     if code in _PASSWORD_REFUSALS:
         return _PasswordRefused(code, str(document["detail"]))
-    return _REFUSALS.get(code, errors.AuthUnavailable)()
+    refusal = _REFUSALS.get(code, errors.AuthUnavailable)
+    if issubclass(refusal, errors.TooManyRequests) and retry_after.isdecimal():
+        return refusal(int(retry_after))
+    return refusal()

@@ -227,6 +227,12 @@ class PasswordTooLong(FieldRejected):
     en = "The password cannot exceed 72 bytes of UTF-8."
 
 
+class PasswordTooCommon(FieldRejected):
+    code, field_name = "password_too_common", "password"
+    es = "Esa contraseña es demasiado común o fácil de adivinar. Elija otra."
+    en = "That password is too common or too easy to guess. Please choose another."
+
+
 class UnknownReference(FieldRejected):
     """A catalogue id (or the id of another entity) that does not exist."""
 
@@ -238,6 +244,24 @@ class UnknownReference(FieldRejected):
     def __init__(self, field_name: str) -> None:
         error = FieldError(field_name, "unknown_reference", self.es, self.en)
         Problem.__init__(self, errors=[error])
+
+
+class TooManyRequests(Problem):
+    """Over a rate; `retry_after_seconds` until the next request is served."""
+
+    status, code = 429, "too_many_requests"
+    es = "Demasiadas solicitudes. Intente de nuevo en {seconds} segundos."
+    en = "Too many requests. Please try again in {seconds} seconds."
+
+    def __init__(self, retry_after_seconds: int = 1, **rate_headers: str) -> None:
+        seconds = max(1, retry_after_seconds)
+        super().__init__({"seconds": seconds}, {"Retry-After": str(seconds), **rate_headers})
+
+
+class TooManyAttempts(TooManyRequests):
+    code = "too_many_attempts"
+    es = "Demasiados intentos de acceso. Espere {seconds} segundos antes de volver a intentar."
+    en = "Too many login attempts. Please wait {seconds} seconds before you try again."
 
 
 class Unavailable(Problem):

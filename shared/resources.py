@@ -6,8 +6,10 @@ from redis.asyncio import Redis
 
 from . import redis as redis_client
 from .auth_client import AuthClient
+from .keys import PublishedKeys, SharedSecrets, VerificationKeys
 from .pagination import Cursors
 from .postgres import Database
+from .rates import Rates
 from .sessions import Sessions
 from .settings import ClientSettings, Settings
 
@@ -22,13 +24,16 @@ class Resources:
     redis: Redis
     sessions: Sessions
     cursors: Cursors
+    rates: Rates
+    keys: VerificationKeys
 
     @classmethod
-    def open(cls, service: str, settings: Settings) -> "Resources":
-        """The resources of `service`."""
+    def open(cls, service: str, settings: Settings, keys: VerificationKeys | None = None) -> "Resources":
+        """The resources of `service`; `keys` verify access tokens, the configured secrets by default."""
         redis = redis_client.connect(settings)
-        cursors, sessions = Cursors(settings, service), Sessions(redis, settings)
-        return cls(service, settings, Database(settings), redis, sessions, cursors)
+        cursors, sessions, rates = Cursors(settings, service), Sessions(redis, settings), Rates(settings, service)
+        keys = keys or SharedSecrets(*settings.token_secrets)
+        return cls(service, settings, Database(settings), redis, sessions, cursors, rates, keys)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -46,8 +51,10 @@ class ClientResources(Resources):
     def open(cls, service: str, settings: Settings) -> "ClientResources":
         """The resources of `service`; its settings say where the auth service is."""
         assert isinstance(settings, ClientSettings)
-        base = Resources.open(service, settings)
-        return cls(**vars(base), auth=AuthClient(service, settings))
+        auth = AuthClient(service, settings)
+        published = settings.jwt_algorithm != "HS256"
+        keys = PublishedKeys(settings.jwt_algorithm, auth.fetch_keys) if published else None
+        return cls(**vars(Resources.open(service, settings, keys)), auth=auth)
 
     async def close(self) -> None:
         """Close every connection."""

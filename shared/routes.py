@@ -9,13 +9,16 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Cookie, Form, Header, Path
 from fastapi.routing import APIRoute
 
-from .auth import CallerOf, authenticate
+from .auth import CallerOf, authenticate, count_stranger
 from .errors import BodyTooLarge, NotAcceptable, UnsupportedMediaType, ValidationFailed
 from .resources import Resources
 from .validation import unknown_parameter
 
 # Answers are about people or open a session: no cache on the way may keep them.
 NO_STORE = "private, no-store"
+
+# What monitors and other services ask for; they have no rate.
+UNCOUNTED = ("/health", "/health/live", "/.well-known/jwks.json", "/auth/login", "/auth/token")
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -40,6 +43,8 @@ class FleetRoute(APIRoute):
                 raise NotAcceptable
             if roles is not None:
                 request.state.caller = await authenticate(request, resources, roles)
+            elif self.path not in UNCOUNTED:
+                await count_stranger(resources)
             unknown = [unknown_parameter(name, parameters) for name in request.query_params if name not in parameters]
             if unknown:
                 raise ValidationFailed(*unknown)

@@ -1,12 +1,13 @@
 """Sessions: an allow-list in Redis. A request without a living session is not authenticated, whatever its token says.
 
-`session:{id}` is a hash (whose, since when, until when); `user-sessions:{user_id}` is the set of a user's session ids.
-Neither holds a credential. Times are Unix seconds.
+`session:{id}` is a hash (whose, since when, until when, from which device, how often refreshed); `sessions-of:{user_id}`
+is the set of a user's session ids by age. Neither holds a credential. Times are Unix seconds of the Redis server's clock,
+so that the services' clocks need not agree.
 """
 
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 from uuid import UUID, uuid4
 
 from redis.asyncio import Redis
@@ -14,33 +15,88 @@ from redis.asyncio import Redis
 from . import redis as redis_client
 from .settings import Settings
 
-# One script each, so that no crash leaves a session that its user's set does not know; each may run twice.
-_CREATE = """
-redis.call('HSET', KEYS[1], 'user_id', ARGV[1], 'user_type', ARGV[2], 'created_at', ARGV[3],
-           'last_seen_at', ARGV[3], 'expires_at', ARGV[4], 'ip', ARGV[6], 'user_agent', ARGV[7])
-redis.call('EXPIREAT', KEYS[1], math.min(ARGV[3] + ARGV[5], ARGV[4]))
-redis.call('SADD', KEYS[2], ARGV[8])
-redis.call('EXPIREAT', KEYS[2], ARGV[4])
-return 1
+# One script each, so that no crash leaves a session that its user's set does not know. Each may run twice (the client
+# repeats one whose answer was lost) with the effect of once.
+_NOW = "local now = tonumber(redis.call('TIME')[1])\n"
+_CREATE = (
+    _NOW
+    + """
+local idle, longest, most = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+redis.call('HSET', KEYS[1], 'user_id', ARGV[1], 'user_type', ARGV[2], 'created_at', now, 'last_seen_at', now,
+           'expires_at', now + longest, 'generation', 0, 'refreshed_at', now, 'ip', ARGV[6], 'user_agent', ARGV[7])
+redis.call('EXPIREAT', KEYS[1], math.min(now + idle, now + longest))
+redis.call('ZADD', KEYS[2], 'NX', redis.call('INCR', 'sessions-created'), ARGV[8])
+redis.call('EXPIREAT', KEYS[2], now + longest)
+local ids = redis.call('ZRANGE', KEYS[2], 0, -1)
+local living = {}
+for _, id in ipairs(ids) do
+    if redis.call('EXISTS', 'session:' .. id) == 1 then living[#living + 1] = id else redis.call('ZREM', KEYS[2], id) end
+end
+for place = 1, #living - most do
+    redis.call('DEL', 'session:' .. living[place])
+    redis.call('ZREM', KEYS[2], living[place])
+end
+return now
 """
-_TOUCH = """
+)
+_TOUCH = (
+    _NOW
+    + """
 local found = redis.call('HMGET', KEYS[1], 'user_id', 'user_type', 'created_at', 'expires_at')
 if not found[1] then return nil end
-redis.call('HSET', KEYS[1], 'last_seen_at', ARGV[1])
-redis.call('EXPIREAT', KEYS[1], math.min(ARGV[1] + ARGV[2], found[4]))
-return found
+redis.call('HSET', KEYS[1], 'last_seen_at', now)
+redis.call('EXPIREAT', KEYS[1], math.min(now + tonumber(ARGV[1]), tonumber(found[4])))
+return {found[1], found[2], found[3], tostring(now), found[4]}
 """
+)
+_REFRESH = (
+    _NOW
+    + """
+local found = redis.call('HMGET', KEYS[1], 'user_id', 'user_type', 'expires_at', 'generation', 'refreshed_at')
+if not found[1] then return {'ended'} end
+local presented, generation, refreshed_at = tonumber(ARGV[1]), tonumber(found[4]), tonumber(found[5])
+if presented == generation then
+    generation, refreshed_at = generation + 1, now
+    redis.call('HSET', KEYS[1], 'generation', generation, 'refreshed_at', now, 'last_seen_at', now)
+    redis.call('EXPIREAT', KEYS[1], math.min(now + tonumber(ARGV[2]), tonumber(found[3])))
+elseif presented ~= generation - 1 or now - refreshed_at > tonumber(ARGV[3]) then
+    redis.call('DEL', KEYS[1])
+    redis.call('ZREM', 'sessions-of:' .. found[1], ARGV[4])
+    return {'reused', found[1], found[2]}
+end
+return {'refreshed', found[1], found[2], tostring(generation), tostring(refreshed_at),
+        tostring(math.min(refreshed_at + tonumber(ARGV[2]), tonumber(found[3])))}
+"""
+)
 _END = """
 local user_id = redis.call('HGET', KEYS[1], 'user_id')
-if user_id then redis.call('SREM', 'user-sessions:' .. user_id, ARGV[1]) end
+if user_id then redis.call('ZREM', 'sessions-of:' .. user_id, ARGV[1]) end
 return redis.call('DEL', KEYS[1])
 """
 _END_ALL = """
 local ended = 0
-for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do ended = ended + redis.call('DEL', 'session:' .. id) end
-redis.call('DEL', KEYS[1])
+for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+    if id ~= ARGV[1] then
+        ended = ended + redis.call('DEL', 'session:' .. id)
+        redis.call('ZREM', KEYS[1], id)
+    end
+end
 return ended
 """
+_LIST = (
+    _NOW
+    + """
+local sessions = {}
+for _, id in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, -1)) do
+    local found = redis.call('HMGET', 'session:' .. id, 'user_type', 'created_at', 'last_seen_at', 'ip', 'user_agent')
+    if found[1] then
+        local ends = tostring(now + redis.call('TTL', 'session:' .. id))
+        sessions[#sessions + 1] = {id, found[1], found[2], found[3], ends, found[4], found[5]}
+    end
+end
+return sessions
+"""
+)
 
 
 @dataclass(frozen=True)
@@ -53,51 +109,93 @@ class Session:
     created_at: datetime
     last_seen_at: datetime
     expires_at: datetime
+    ip: str | None = None
+    user_agent: str | None = None
+
+
+@dataclass(frozen=True)
+class Refreshment:
+    """What became of a refresh: `refreshed` (also a repeated one within the grace), `reused`, or the session had `ended`.
+
+    `generation` is the successor's, issued at `refreshed_at`, good until `expires_at` (Unix seconds).
+    """
+
+    outcome: Literal["refreshed", "reused", "ended"]
+    user_id: UUID | None = None
+    user_type: str = ""
+    generation: int = 0
+    refreshed_at: int = 0
+    expires_at: int = 0
 
 
 class Sessions:
-    """Creates, touches and ends sessions. Raises RedisUnavailable when Redis does not answer in time."""
+    """Creates, touches, refreshes and ends sessions. Raises RedisUnavailable when Redis does not answer in time."""
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
-        self._idle_seconds = settings.session_idle_seconds
-        self._max_seconds = settings.session_max_seconds
+        self._idle_seconds = str(settings.session_idle_seconds)
+        self._max_seconds = str(settings.session_max_seconds)
+        self._per_user = str(settings.sessions_per_user)
         self._create = redis.register_script(_CREATE)
         self._touch = redis.register_script(_TOUCH)
+        self._refresh = redis.register_script(_REFRESH)
         self._end = redis.register_script(_END)
         self._end_all = redis.register_script(_END_ALL)
+        self._list = redis.register_script(_LIST)
 
-    async def create(self, user_id: UUID, user_type: str, ip: str | None, user_agent: str | None) -> UUID:
-        """Start a session: it ends after `SESSION_IDLE_SECONDS` without a request, or after `SESSION_MAX_SECONDS`."""
-        session_id, now = uuid4(), int(time.time())
-        arguments = [str(user_id), user_type, str(now), str(now + self._max_seconds), str(self._idle_seconds)]
+    async def create(self, user_id: UUID, user_type: str, ip: str | None, user_agent: str | None) -> tuple[UUID, int]:
+        """Start a session, which ends after `SESSION_IDLE_SECONDS` without a request or after `SESSION_MAX_SECONDS`.
+
+        A user's sessions over `SESSIONS_PER_USER` end, the oldest first. Returns the id and when it began.
+        """
+        session_id = uuid4()
+        arguments = [str(user_id), user_type, self._idle_seconds, self._max_seconds, self._per_user]
         arguments += [ip or "", (user_agent or "")[:256], str(session_id)]
         with redis_client.available():
-            await self._create(keys=[f"session:{session_id}", f"user-sessions:{user_id}"], args=arguments)
-        return session_id
+            began = await self._create(keys=[f"session:{session_id}", f"sessions-of:{user_id}"], args=arguments)
+        return session_id, int(began)
 
     async def touch(self, session_id: UUID) -> Session | None:
         """The session, its idle time started anew; None when it has ended."""
-        now = int(time.time())
         with redis_client.available():
-            found = await self._touch(keys=[f"session:{session_id}"], args=[now, self._idle_seconds])
+            found = await self._touch(keys=[f"session:{session_id}"], args=[self._idle_seconds])
         if found is None:
             return None
-        user_id, user_type, created_at, expires_at = found
-        return Session(
-            id=session_id,
-            user_id=UUID(user_id),
-            user_type=user_type,
-            created_at=datetime.fromtimestamp(int(created_at), UTC),
-            last_seen_at=datetime.fromtimestamp(now, UTC),
-            expires_at=datetime.fromtimestamp(min(now + self._idle_seconds, int(expires_at)), UTC),
-        )
+        user_id, user_type, created_at, now, absolute_end = found
+        ends = min(int(now) + int(self._idle_seconds), int(absolute_end))
+        return Session(session_id, UUID(user_id), user_type, _time(created_at), _time(now), _time(ends))
+
+    async def refresh(self, session_id: UUID, generation: int, grace_seconds: int) -> Refreshment:
+        """Spend the refresh token of a generation: its successor, the same one again within the grace.
+
+        An older generation, or the last one after the grace, is reuse: the session ends.
+        """
+        arguments = [str(generation), self._idle_seconds, str(grace_seconds), str(session_id)]
+        with redis_client.available():
+            outcome, *rest = await self._refresh(keys=[f"session:{session_id}"], args=arguments)
+        if outcome == "ended":
+            return Refreshment("ended")
+        user_id, user_type, *numbers = rest
+        return Refreshment(outcome, UUID(user_id), user_type, *(int(number) for number in numbers))
+
+    async def list_of(self, user_id: UUID) -> list[Session]:
+        """The living sessions of a user, the newest first."""
+        with redis_client.available():
+            found = await self._list(keys=[f"sessions-of:{user_id}"], args=[])
+        return [
+            Session(UUID(id_), user_id, kind, _time(began), _time(seen), _time(ends), ip or None, agent or None)
+            for id_, kind, began, seen, ends, ip, agent in found
+        ]
 
     async def end(self, session_id: UUID) -> bool:
         """End one session; False when it had ended already."""
         with redis_client.available():
             return bool(await self._end(keys=[f"session:{session_id}"], args=[str(session_id)]))
 
-    async def end_all(self, user_id: UUID) -> int:
-        """End every session of a user; how many there were."""
+    async def end_all(self, user_id: UUID, keep: UUID | None = None) -> int:
+        """End every session of a user, but `keep`; how many there were."""
         with redis_client.available():
-            return int(await self._end_all(keys=[f"user-sessions:{user_id}"]))
+            return int(await self._end_all(keys=[f"sessions-of:{user_id}"], args=[str(keep or "")]))
+
+
+def _time(seconds: str | int) -> datetime:
+    return datetime.fromtimestamp(int(seconds), UTC)

@@ -1,7 +1,9 @@
 """Typed settings: read once from the environment (and `.env`), passed in, units in the names."""
 
+import re
 import sys
-from typing import Literal, Self, TypeVar
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -13,6 +15,9 @@ DEVELOPMENT_KEYS = {
     "cursor_key": "development-only-cursor-key-00000000",
 }
 MINIMUM_KEY_BYTES = 32
+_EXAMPLE = re.compile(r"change.?(me|this|in)|your.?(super.?)?(jwt.?)?secret|example|development|default|password", re.I)
+
+Rate = Annotated[str, Field(pattern=r"^[1-9][0-9]*/(second|minute|hour|day)$")]
 
 
 class Settings(BaseSettings):
@@ -39,27 +44,48 @@ class Settings(BaseSettings):
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     redis_timeout_seconds: float = Field(default=0.5, gt=0)
 
-    jwt_algorithm: Literal["HS256"] = "HS256"
+    # HS256 signs and verifies with one shared secret; the others sign in the auth service alone, which publishes the
+    # public key. The previous secret is accepted while keys rotate.
+    jwt_algorithm: Literal["HS256", "EdDSA", "ES256"] = "HS256"
     jwt_secret_key: SecretStr = SecretStr(DEVELOPMENT_KEYS["jwt_secret_key"])
+    jwt_previous_secret_key: SecretStr | None = None
     fleet_internal_key: SecretStr = SecretStr(DEVELOPMENT_KEYS["fleet_internal_key"])
     cursor_key: SecretStr = SecretStr(DEVELOPMENT_KEYS["cursor_key"])
     session_idle_seconds: int = Field(default=3_600, ge=1)
     session_max_seconds: int = Field(default=43_200, ge=1)
+    sessions_per_user: int = Field(default=20, ge=1)
+
+    request_rate_per_client: Rate = "600/minute"
+    trusted_proxies: str = ""  # comma-separated addresses and networks whose X-Forwarded-For counts, none by default
 
     @model_validator(mode="after")
     def _refuse_weak_keys(self) -> Self:
-        for name, published in DEVELOPMENT_KEYS.items():
-            key = getattr(self, name).get_secret_value()
-            if len(key.encode()) < MINIMUM_KEY_BYTES:
-                raise ValueError(f"{name.upper()} must have at least {MINIMUM_KEY_BYTES} bytes")
-            if self.app_env == "production" and key == published:
-                raise ValueError(f"{name.upper()} must be set in production")
+        for name in self.secret_names():
+            key: SecretStr | None = getattr(self, name)
+            if key is not None:
+                check_key(name.upper(), key.get_secret_value(), self.app_env)
         return self
+
+    def secret_names(self) -> list[str]:
+        """The fields that hold a key; a shared token secret only where tokens are signed with one."""
+        shared = ["jwt_secret_key", "jwt_previous_secret_key"] if self.jwt_algorithm == "HS256" else []
+        return [*shared, "fleet_internal_key", "cursor_key"]
 
     @property
     def allowed_origins(self) -> list[str]:
         """The origins of `CORS_ORIGINS`, in order."""
-        return [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]
+        return _items(self.cors_origins)
+
+    @property
+    def token_secrets(self) -> list[str]:
+        """The secrets of HS256 tokens, the current one first."""
+        keys = (self.jwt_secret_key, self.jwt_previous_secret_key)
+        return [key.get_secret_value() for key in keys if key is not None]
+
+    @property
+    def trusted_networks(self) -> list[IPv4Network | IPv6Network]:
+        """The networks of `TRUSTED_PROXIES`."""
+        return [ip_network(item) for item in _items(self.trusted_proxies)]
 
 
 class ClientSettings(Settings):
@@ -67,6 +93,20 @@ class ClientSettings(Settings):
 
     auth_service_url: str = "http://servicio-auth-jwt:8003"
     auth_timeout_seconds: float = Field(default=4.0, gt=0)
+
+
+def check_key(name: str, key: str, app_env: str) -> None:
+    """Raise ValueError for a key that is too short or, in production, one that others know or could guess."""
+    if len(key.encode()) < MINIMUM_KEY_BYTES:
+        raise ValueError(f"{name} must have at least {MINIMUM_KEY_BYTES} bytes")
+    if app_env == "production" and key in DEVELOPMENT_KEYS.values():
+        raise ValueError(f"{name} must be set in production")
+    if app_env == "production" and (_EXAMPLE.search(key) or len(set(key)) < MINIMUM_KEY_BYTES // 4):
+        raise ValueError(f"{name} looks like an example, not like a random key")
+
+
+def _items(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
 
 
 SettingsType = TypeVar("SettingsType", bound=Settings)

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import jwt
 
-from .settings import Settings
+from .keys import VerificationKeys
 
 ISSUER = "predicthealth-auth"
 AUDIENCE = "predicthealth"
@@ -45,15 +45,17 @@ class ServiceToken:
     user_agent: str | None
 
 
-def read_access_token(token: str, settings: Settings, *, allow_expired: bool = False) -> AccessToken:
-    """Verify signature, time, issuer, audience and kind of an access token. Raises InvalidToken."""
+async def read_access_token(token: str, keys: VerificationKeys, *, allow_expired: bool = False) -> AccessToken:
+    """Verify signature, time, issuer, audience and kind of an access token. Raises InvalidToken, AuthUnavailable."""
     options: Any = {
         "require": list(ACCESS_CLAIMS),
         "verify_exp": not allow_expired,
         "enforce_minimum_key_length": True,
     }
-    key = settings.jwt_secret_key.get_secret_value()
-    claims = _decode(token, key, settings.jwt_algorithm, AUDIENCE, ISSUER, options)
+    key = await keys.find(_key_id(token))
+    if key is None:
+        raise InvalidToken
+    claims = _decode(token, key, keys.algorithm, AUDIENCE, ISSUER, options)
     if claims["typ"] != "access":
         raise InvalidToken
     try:
@@ -96,7 +98,15 @@ def read_service_token(token: str, key: str, audience: str) -> ServiceToken:
     )
 
 
-def _decode(token: str, key: str, algorithm: str, audience: str, issuer: str | None, options: Any) -> dict[str, Any]:
+def _key_id(token: str) -> str | None:
+    try:
+        key_id = jwt.get_unverified_header(token).get("kid")
+    except (jwt.InvalidTokenError, ValueError, TypeError, RecursionError) as exc:
+        raise InvalidToken from exc
+    return key_id if isinstance(key_id, str) else None
+
+
+def _decode(token: str, key: Any, algorithm: str, audience: str, issuer: str | None, options: Any) -> dict[str, Any]:
     try:
         claims: dict[str, Any] = jwt.decode(
             token, key, [algorithm], audience=audience, issuer=issuer, options=options, leeway=_LEEWAY_SECONDS
