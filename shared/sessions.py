@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from . import redis as redis_client
 from .settings import Settings
+from .tokens import AccessToken
 
 # One script each, so that no crash leaves a session that its user's set does not know; each may run twice.
 _CREATE = """
@@ -91,6 +92,13 @@ class Sessions:
             last_seen_at=datetime.fromtimestamp(now, UTC),
             expires_at=datetime.fromtimestamp(min(now + self._idle_seconds, int(expires_at)), UTC),
         )
+
+    async def touch_of(self, access: AccessToken) -> Session | None:
+        """The session behind an access token, touched; None when it has ended or is not that user's."""
+        session = await self.touch(access.session_id)
+        if session is None or (session.user_id, session.user_type) != (access.user_id, access.user_type):
+            return None
+        return session
 
     async def end(self, session_id: UUID) -> bool:
         """End one session; False when it had ended already."""
