@@ -96,8 +96,8 @@ async def _session_caller(token: str, resources: Resources) -> Caller:
         access = await tokens.read_access_token(token, resources.keys)
     except tokens.InvalidToken as exc:
         raise Unauthenticated(invalid_token=True) from exc
-    session = await resources.sessions.touch(access.session_id)
-    if session is None or (session.user_id, session.user_type) != (access.user_id, access.user_type):
+    session = await resources.sessions.touch_of(access)
+    if session is None:
         raise Unauthenticated(invalid_token=True)
     return Caller(session.user_type, session.user_id, session.id)
 

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from . import redis as redis_client
 from .settings import Settings
+from .tokens import AccessToken
 
 # One script each, so that no crash leaves a session that its user's set does not know. Each may run twice (the client
 # repeats one whose answer was lost) with the effect of once.
@@ -185,6 +186,13 @@ class Sessions:
             Session(UUID(id_), user_id, kind, _time(began), _time(seen), _time(ends), ip or None, agent or None)
             for id_, kind, began, seen, ends, ip, agent in found
         ]
+
+    async def touch_of(self, access: AccessToken) -> Session | None:
+        """The session behind an access token, touched; None when it has ended or is not that user's."""
+        session = await self.touch(access.session_id)
+        if session is None or (session.user_id, session.user_type) != (access.user_id, access.user_type):
+            return None
+        return session
 
     async def end(self, session_id: UUID) -> bool:
         """End one session; False when it had ended already."""

@@ -111,7 +111,7 @@ async def verify_token(res: AuthResources, token: str | None) -> Verification:
         access = tokens.read_access_token(token, res.settings)
     except tokens.InvalidToken as exc:
         return Verification(valid=False, payload=None, reason="expired" if exc.reason == "expired" else "invalid")
-    if await res.sessions.touch(access.session_id) is None:
+    if await res.sessions.touch_of(access) is None:
         return Verification(valid=False, payload=None, reason="revoked")
     return Verification(valid=True, payload=access.claims)
 
@@ -123,8 +123,8 @@ async def validate_session(res: AuthResources, token: str | None) -> SessionVali
         access = tokens.read_access_token(token or "", res.settings)
     except tokens.InvalidToken:
         return invalid
-    session = await res.sessions.touch(access.session_id)
-    if session is None or session.user_id != access.user_id:
+    session = await res.sessions.touch_of(access)
+    if session is None:
         return invalid
     email = str(access.claims.get("email", ""))
     user = SessionUser(user_id=session.user_id, user_type=session.user_type, email=email, reference_id=session.user_id)

@@ -1,0 +1,62 @@
+"""The command that creates admins, as an operator runs it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from dev import ROOT
+from dev.fleet import Fleet
+from tests.support import PASSWORD, Api, assert_problem, unique
+
+
+def run(fleet: Fleet, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app.admin", *arguments],
+        cwd=ROOT / "auth-jwt-service",
+        env={**os.environ, **fleet.environment, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_an_admin_is_created_once_and_logs_in(fleet: Fleet, api: Api) -> None:
+    email = f"{unique('admin')}@example.com"
+    done = run(fleet, "create", email, ADMIN_PASSWORD=PASSWORD)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "created\n", "")
+    assert api.log_in("auth", email).user_type == "admin"
+
+    again = run(fleet, "create", email.upper(), ADMIN_PASSWORD="another password")
+    assert (again.returncode, again.stdout) == (1, "")
+    assert again.stderr == "admin: An account with that e-mail address already exists.\n"
+    assert api.log_in("auth", email).user_type == "admin"
+
+
+def test_the_first_admin_is_there_already(fleet: Fleet, api: Api) -> None:
+    email = f"{unique('admin')}@example.com"
+    done = run(fleet, "ensure", ADMIN_EMAIL=email, ADMIN_PASSWORD=PASSWORD)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "exists\n", "")
+    answer = api.anonymous.auth.post("/auth/login", json={"email": email, "password": PASSWORD})
+    assert_problem(answer, 401, "invalid_credentials")
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "line"),
+    [
+        ("no-address", PASSWORD, "admin: ADMIN_EMAIL or ADMIN_PASSWORD is not valid\n"),
+        ("short@example.com", "seven77", "admin: The password must have at least 8 characters.\n"),
+        ("long@example.com", "ñ" * 37, "admin: The password cannot exceed 72 bytes of UTF-8.\n"),
+    ],
+)
+def test_what_is_refused_is_said_in_one_line(email: str, password: str, line: str, fleet: Fleet) -> None:
+    done = run(fleet, "create", email, ADMIN_PASSWORD=password)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", line)
+
+
+def test_a_database_that_is_away_is_said_in_one_line(fleet: Fleet) -> None:
+    away = "postgresql://predicthealth@127.0.0.1:1/predicthealth"
+    done = run(fleet, "create", "ana@example.com", ADMIN_PASSWORD=PASSWORD, DATABASE_URL=away)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "admin: The service is unavailable at the moment. Please try again in a few seconds.\n"
