@@ -132,6 +132,7 @@ class RequestMiddleware:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._settings = settings
+        self._trusted_networks = settings.trusted_networks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -148,7 +149,7 @@ class RequestMiddleware:
                 client_address=client_address(
                     request.client.host if request.client else None,
                     request.headers.get("x-forwarded-for"),
-                    self._settings.trusted_networks,
+                    self._trusted_networks,
                 ),
                 user_agent=request.headers.get("user-agent", "")[:256] or None,
             )

@@ -16,7 +16,6 @@ bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="The `acce
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 
-
 class CallerOf:
     """A dependency that admits the callers of some roles: `Annotated[Caller, Depends(CallerOf("doctor", "admin"))]`.
 
@@ -65,7 +64,7 @@ async def authenticate(request: Request, resources: Resources, roles: frozenset[
         caller = _service_caller(token, resources) if "service" in roles else None
         caller = caller or await _session_caller(token, resources)
     except Unauthenticated:
-        await count_stranger(resources)
+        await resources.rates.count_request(_address())
         raise
     if caller.user_type != "service":
         await resources.rates.count_request(str(caller.user_id))
@@ -77,9 +76,21 @@ async def authenticate(request: Request, resources: Resources, roles: frozenset[
     return caller
 
 
-async def count_stranger(resources: Resources) -> None:
-    """Count a request without an account under its address. Raises TooManyRequests, RedisUnavailable."""
-    await resources.rates.count_request(context.current().client_address or "unknown")
+async def count_public(request: Request, resources: Resources) -> None:
+    """Count a request to a public route: under the account of a genuine token (a gateway brings many), else its address.
+
+    Raises TooManyRequests, RedisUnavailable, AuthUnavailable.
+    """
+    token = await _optional_token(await bearer(request))
+    try:
+        client = str((await tokens.read_access_token(token or "", resources.keys)).user_id)
+    except tokens.InvalidToken:
+        client = _address()
+    await resources.rates.count_request(client)
+
+
+def _address() -> str:
+    return context.current().client_address or "unknown"
 
 
 def _service_caller(token: str, resources: Resources) -> Caller | None:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-
 NO_ID = UUID(int=0)  # the id of who has no account: a service, a stranger
 
 

@@ -115,6 +115,21 @@ class InvalidCredentials(Problem):
         super().__init__(headers={"WWW-Authenticate": 'Bearer realm="predicthealth"'})
 
 
+class InvalidRefreshToken(Problem):
+    status, code = 401, "invalid_refresh_token"
+    es = "El token de renovación no es válido o su sesión ya terminó. Inicie sesión."
+    en = "The refresh token is not valid or its session has ended. Please log in."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="predicthealth", error="invalid_token"'})
+
+
+class RefreshTokenReused(InvalidRefreshToken):
+    code = "refresh_token_reused"
+    es = "El token de renovación ya se había usado, así que la sesión se cerró por seguridad. Inicie sesión."
+    en = "The refresh token had been used before, so the session was ended for safety. Please log in."
+
+
 class Forbidden(Problem):
     status, code = 403, "forbidden"
     es = "Su cuenta no tiene permiso para hacer esto."
@@ -125,6 +140,12 @@ class WrongUserType(Problem):
     status, code = 403, "wrong_user_type"
     es = "Esta cuenta no puede entrar por este servicio."
     en = "This account cannot log in through this service."
+
+
+class WrongPassword(Problem):
+    status, code = 403, "wrong_password"
+    es = "La contraseña actual no es correcta."
+    en = "The current password is not correct."
 
 
 class AccountDisabled(Problem):
@@ -205,13 +226,15 @@ class ValidationFailed(Problem):
 
 
 class FieldRejected(Problem):
-    """Base of the 422s with a code of their own: a subclass names the field and the sentence, once."""
+    """Base of the 422s with a code of their own: a subclass names the field (unless told another) and the sentence."""
 
     status, code = 422, "validation_failed"
     field_name: ClassVar[str]
 
-    def __init__(self, **parameters: Any) -> None:
-        error = FieldError(self.field_name, self.code, self.es.format(**parameters), self.en.format(**parameters))
+    def __init__(self, field_name: str | None = None, **parameters: Any) -> None:
+        error = FieldError(
+            field_name or self.field_name, self.code, self.es.format(**parameters), self.en.format(**parameters)
+        )
         super().__init__(parameters=parameters, errors=[error])
 
 

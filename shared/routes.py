@@ -9,7 +9,7 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Cookie, Form, Header, Path
 from fastapi.routing import APIRoute
 
-from .auth import CallerOf, authenticate, count_stranger
+from .auth import CallerOf, authenticate, count_public
 from .errors import BodyTooLarge, NotAcceptable, UnsupportedMediaType, ValidationFailed
 from .resources import Resources
 from .validation import unknown_parameter
@@ -44,7 +44,7 @@ class FleetRoute(APIRoute):
             if roles is not None:
                 request.state.caller = await authenticate(request, resources, roles)
             elif self.path not in UNCOUNTED:
-                await count_stranger(resources)
+                await count_public(request, resources)
             unknown = [unknown_parameter(name, parameters) for name in request.query_params if name not in parameters]
             if unknown:
                 raise ValidationFailed(*unknown)

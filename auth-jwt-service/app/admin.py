@@ -12,7 +12,7 @@ from shared import errors
 from shared.settings import load
 from shared.text import Email, Password
 
-from .domain import create_admin
+from .accounts import create_admin
 from .resources import AuthResources
 from .settings import AuthSettings
 

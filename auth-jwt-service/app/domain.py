@@ -1,23 +1,27 @@
-"""Accounts, logins and sessions: the rules and the use cases."""
+"""Logins and sessions: the rules and the use cases."""
 
+import asyncio
 import unicodedata
 from datetime import datetime
 from typing import Any, Literal
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from shared import errors, tokens
+from shared.caller import Caller
 from shared.context import current
 from shared.login import Login
 from shared.postgres import Row
 from shared.schemas import Body
-from shared.text import Email, Password
+from shared.text import Password
 
-from . import db
-from .passwords import check_rules
+from . import db, events
+from .devices import Device, describe
+from .errors import SessionNotFound
+from .passwords import check_rules, needs_rehash
 from .resources import AuthResources
-from .tokens import issue_access_token
+from .tokens import issue_access_token, issue_refresh_token, read_refresh_token
 
 LOGGED_OUT = {"es": "La sesión se cerró.", "en": "The session has ended."}
 NO_SESSION = {"es": "La sesión no es válida o ya terminó.", "en": "The session is not valid or has ended."}
@@ -65,42 +69,95 @@ class LogoutAnswer(BaseModel):
     message: str
 
 
-class NewAccount(Body):
-    """An account for a patient, doctor or institution; `reference_id` becomes its id."""
+class LogoutAllAnswer(BaseModel):
+    """The answer to ending every session; the caller's own is counted."""
 
-    email: Email
-    password: Password
-    user_type: Literal["patient", "doctor", "institution"]
-    reference_id: UUID
+    success: bool
+    revoked_sessions: int
 
 
-class Account(BaseModel):
-    """An account."""
+class Refresh(Body):
+    """What refreshes a session."""
 
-    id: UUID
-    email: str
-    user_type: str
-    reference_id: UUID
-    is_active: bool
-    is_verified: bool
+    refresh_token: str = Field(max_length=1_000)
+
+
+class PasswordChange(Body):
+    """A new password, confirmed by the old one."""
+
+    current_password: str = Field(max_length=10_000)
+    new_password: Password
+
+
+class SessionItem(BaseModel):
+    """One of the caller's sessions."""
+
+    session_id: UUID
+    device: Device
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+    is_current: bool
+
+
+class SessionItems(BaseModel):
+    """The caller's living sessions, the newest first."""
+
+    items: list[SessionItem]
 
 
 async def login(res: AuthResources, credentials: Login, introduction: tokens.ServiceToken | None) -> dict[str, Any]:
     """Check a password and open a session.
 
-    `introduction` is the service that logs its user in, if one does: which user type it serves, where the user is.
-    Raises InvalidCredentials (always at the cost of one hash), and after the right password AccountDisabled,
-    AccountUnavailable, WrongUserType; a refused login leaves no session.
+    `introduction` is the service that logs its user in, if one does, with the only user type that it serves.
+    Raises TooManyAttempts before any password is looked at, InvalidCredentials (always at the cost of one hash), and
+    after the right password AccountDisabled, AccountUnavailable, WrongUserType; a refused login leaves no session.
     """
     email = unicodedata.normalize("NFC", credentials.email).strip()
-    user = await db.find_user_by_email(res.db, email) if _is_text(email) else None
-    matches = await res.hasher.matches(credentials.password, user["password_hash"] if user else None)
-    if user is None or not matches or user["owner_status"] == "deleted":
-        raise errors.InvalidCredentials
-    _refuse_closed(user)
-    if introduction and introduction.user_type and introduction.user_type != user["user_type"]:
-        raise errors.WrongUserType
-    return await _open_session(res, user, introduction)
+    address = current().client_address or ""
+    await res.rates.count(res.login_rate, errors.TooManyAttempts, "login", address)
+    attempt = None
+    try:
+        async with res.guesses.attempt(email, address) as attempt:
+            user = await _check_password(res, email, credentials.password)
+    except errors.InvalidCredentials:
+        await _record_failure(res, email, locked=attempt is not None and attempt.locked)
+        raise
+    try:
+        _refuse_closed(user)
+        if introduction and introduction.user_type and introduction.user_type != user["user_type"]:
+            raise errors.WrongUserType
+        return await _open_session(res, await _rehashed(res, user, credentials.password))
+    except errors.Problem as exc:
+        if exc.status == 403:
+            actor = events.account_of(user)
+            await events.record(res, res.db, "login", actor, outcome="failure", code=exc.code)
+        raise
+
+
+async def refresh(res: AuthResources, token: str) -> dict[str, Any]:
+    """Spend a refresh token for a new pair; within the grace the spent one gives the same pair again.
+
+    Raises InvalidRefreshToken, or RefreshTokenReused when it was spent before: then the session has ended.
+    """
+    key = res.settings.refresh_token_key.get_secret_value()
+    try:
+        presented = read_refresh_token(token, key)
+    except tokens.InvalidToken as exc:
+        raise errors.InvalidRefreshToken from exc
+    spent = await res.sessions.refresh(presented.session_id, presented.generation, res.settings.refresh_grace_seconds)
+    if spent.user_id is None:
+        raise errors.InvalidRefreshToken
+    if spent.outcome == "reused":
+        actor = events.session_of(spent.user_type, spent.user_id, presented.session_id)
+        await events.record(res, res.db, "refresh_reuse", actor, outcome="failure")
+        raise errors.RefreshTokenReused
+    user = await db.find_credentials_by_id(res.db, spent.user_id)
+    if user is None or not user["is_active"] or user["owner_status"] != "active":
+        await res.sessions.end(presented.session_id)
+        raise errors.InvalidRefreshToken
+    expires_in = spent.expires_at - spent.refreshed_at
+    return _pair(res, user, presented.session_id, spent.generation, spent.refreshed_at, expires_in)
 
 
 async def verify_token(res: AuthResources, token: str | None) -> Verification:
@@ -108,7 +165,7 @@ async def verify_token(res: AuthResources, token: str | None) -> Verification:
     if token is None:
         return Verification(valid=False, payload=None, reason="invalid")
     try:
-        access = tokens.read_access_token(token, res.settings)
+        access = await tokens.read_access_token(token, res.keys)
     except tokens.InvalidToken as exc:
         return Verification(valid=False, payload=None, reason="expired" if exc.reason == "expired" else "invalid")
     if await res.sessions.touch_of(access) is None:
@@ -120,7 +177,7 @@ async def validate_session(res: AuthResources, token: str | None) -> SessionVali
     """The session behind an access token and whose it is."""
     invalid = SessionValidation(valid=False, message=NO_SESSION[current().language])
     try:
-        access = tokens.read_access_token(token or "", res.settings)
+        access = await tokens.read_access_token(token or "", res.keys)
     except tokens.InvalidToken:
         return invalid
     session = await res.sessions.touch_of(access)
@@ -140,61 +197,127 @@ async def validate_session(res: AuthResources, token: str | None) -> SessionVali
 async def logout(res: AuthResources, token: str) -> LogoutAnswer:
     """End the session of an access token, an expired one too; again gives the same answer. Raises Unauthenticated."""
     try:
-        access = tokens.read_access_token(token, res.settings, allow_expired=True)
+        access = await tokens.read_access_token(token, res.keys, allow_expired=True)
     except tokens.InvalidToken as exc:
         raise errors.Unauthenticated(invalid_token=True) from exc
-    await res.sessions.end(access.session_id)
+    if await res.sessions.end(access.session_id):
+        actor = events.session_of(access.user_type, access.user_id, access.session_id)
+        await events.record(res, res.db, "logout", actor, session_id=str(access.session_id))
     return LogoutAnswer(success=True, message=LOGGED_OUT[current().language])
 
 
-async def create_account(res: AuthResources, account: NewAccount) -> Row:
-    """Create the account of an entity that is about to appear; until it does, the account holds and opens nothing.
+async def logout_all(res: AuthResources, caller: Caller) -> LogoutAllAnswer:
+    """End every session of the caller, this one too."""
+    ended = await res.sessions.end_all(caller.user_id)
+    await events.record(res, res.db, "logout_all", caller, sessions=ended)
+    return LogoutAllAnswer(success=True, revoked_sessions=ended)
 
-    Raises PasswordTooShort, PasswordTooLong, EmailTaken, AccountExists.
+
+async def list_sessions(res: AuthResources, caller: Caller) -> SessionItems:
+    """The caller's living sessions and the devices behind them."""
+    sessions = await res.sessions.list_of(caller.user_id)
+    # In a thread: parsing user agents takes time.
+    devices = await asyncio.to_thread(lambda: [describe(session.ip, session.user_agent) for session in sessions])
+    items = [
+        SessionItem(
+            session_id=session.id,
+            device=device,
+            created_at=session.created_at,
+            last_seen_at=session.last_seen_at,
+            expires_at=session.expires_at,
+            is_current=session.id == caller.session_id,
+        )
+        for session, device in zip(sessions, devices, strict=True)
+    ]
+    return SessionItems(items=items)
+
+
+async def end_session(res: AuthResources, caller: Caller, session_id: UUID) -> None:
+    """End one of the caller's sessions. Raises SessionNotFound."""
+    own = {session.id for session in await res.sessions.list_of(caller.user_id)}
+    if session_id not in own or not await res.sessions.end(session_id):
+        raise SessionNotFound
+    await events.record(res, res.db, "logout", caller, session_id=str(session_id))
+
+
+async def change_password(res: AuthResources, caller: Caller, change: PasswordChange) -> None:
+    """Set a new password; the caller's other sessions end. Guesses at the current one count like those at a login.
+
+    Raises WrongPassword, TooManyAttempts, PasswordTooShort, PasswordTooLong, PasswordTooCommon.
     """
-    check_rules(account.password, res.settings.password_min_length)
-    password_hash = await res.hasher.hash(account.password)
+    user = await db.find_credentials_by_id(res.db, caller.user_id)
+    if user is None:
+        raise errors.Unauthenticated(invalid_token=True)
+    check_rules(change.new_password, user["email"], res.settings.password_min_length, field_name="new_password")
+    async with res.guesses.attempt(user["email"], current().client_address or ""):
+        if not await res.hasher.matches(change.current_password, user["password_hash"]):
+            await events.record(res, res.db, "password_change", caller, outcome="failure", code="wrong_password")
+            raise errors.WrongPassword
+    new_hash = await res.hasher.hash(change.new_password)
     async with res.db.transaction() as tx:
-        await db.delete_abandoned_users(tx)
-        row = await db.insert_user(tx, account.reference_id, account.email, password_hash, account.user_type, "missing")
-    return {**row, "reference_id": row["id"]}
+        if not await db.update_password_hash(tx, caller.user_id, user["password_hash"], new_hash):
+            raise errors.WrongPassword  # it was changed meanwhile
+        await events.record(res, tx, "password_change", caller)
+        await res.sessions.end_all(caller.user_id, keep=caller.session_id)
 
 
-async def create_admin(res: AuthResources, email: str, password: str, *, only_first: bool = False) -> bool:
-    """Create an admin, whose reference is its own id; with `only_first`, not when there is one: False then.
-
-    Raises PasswordTooShort, PasswordTooLong, EmailTaken.
-    """
-    if only_first and await db.count_admins(res.db):
-        return False
-    check_rules(password, res.settings.password_min_length)
-    password_hash = await res.hasher.hash(password)
-    async with res.db.transaction() as tx:
-        await db.insert_user(tx, uuid4(), email, password_hash, "admin", "active")
-    return True
+async def _check_password(res: AuthResources, email: str, password: str) -> Row:
+    user = await db.find_credentials(res.db, email) if _is_text(email) else None
+    matches = await res.hasher.matches(password, user["password_hash"] if user else None)
+    if user is None or not matches or user["owner_status"] == "deleted":
+        raise errors.InvalidCredentials
+    return user
 
 
-async def _open_session(res: AuthResources, user: Row, introduction: tokens.ServiceToken | None) -> dict[str, Any]:
+async def _record_failure(res: AuthResources, email: str, *, locked: bool) -> None:
+    actor = events.account_of(await db.find_credentials(res.db, email) if _is_text(email) else None)
+    await events.record(res, res.db, "login", actor, outcome="failure", code="invalid_credentials")
+    if locked:
+        await events.record(res, res.db, "login_lock", actor)
+
+
+async def _rehashed(res: AuthResources, user: Row, password: str) -> Row:
+    """The account with its password hashed at today's cost."""
+    if not needs_rehash(user["password_hash"], res.settings.bcrypt_rounds):
+        return user
+    new_hash = await res.hasher.hash(password)
+    replaced = await db.update_password_hash(res.db, user["id"], user["password_hash"], new_hash)
+    return {**user, "password_hash": new_hash} if replaced else user
+
+
+async def _open_session(res: AuthResources, user: Row) -> dict[str, Any]:
     request = current()
-    address = introduction.client_address if introduction else request.client_address
-    agent = introduction.user_agent if introduction else request.user_agent
-    session_id = await res.sessions.create(user["id"], user["user_type"], address, agent)
+    session_id, began = await res.sessions.create(
+        user["id"], user["user_type"], request.client_address, request.user_agent
+    )
     try:
-        # A deactivation or deletion that went on meanwhile ended the sessions that it saw: this one checks for itself.
+        # A change of the account that went on meanwhile ended the sessions that it saw: this one checks for itself.
         async with res.db.transaction() as tx:
-            state = await db.update_last_login(tx, user["id"])
+            state = await db.update_last_login(tx, user["id"], user["password_hash"])
             if state is None or state["owner_status"] == "deleted":
                 raise errors.InvalidCredentials
             _refuse_closed(state)
+            actor = events.session_of(user["user_type"], user["id"], session_id)
+            await events.record(res, tx, "login", actor, session_id=str(session_id))
     except BaseException:
         await res.sessions.end(session_id)
         raise
+    expires_in = min(res.settings.session_idle_seconds, res.settings.session_max_seconds)
+    return _pair(res, user, session_id, 0, began, expires_in)
+
+
+def _pair(
+    res: AuthResources, user: Row, session_id: UUID, generation: int, issued_at: int, refresh_expires_in: int
+) -> dict[str, Any]:
+    ttl, key = res.settings.access_token_ttl_seconds, res.settings.refresh_token_key.get_secret_value()
     return {
-        "access_token": issue_access_token(res.settings, user["id"], user["user_type"], user["email"], session_id),
-        "refresh_token": None,
+        "access_token": issue_access_token(
+            res.keys, ttl, user["id"], user["user_type"], user["email"], session_id, generation, issued_at
+        ),
+        "refresh_token": issue_refresh_token(key, session_id, generation),
         "token_type": "bearer",
-        "expires_in": res.settings.access_token_ttl_seconds,
-        "refresh_expires_in": None,
+        "expires_in": ttl,
+        "refresh_expires_in": refresh_expires_in,
         "session_id": session_id,
         "user_id": user["id"],
         "reference_id": user["id"],

@@ -1,17 +1,20 @@
 """The routes of the auth service."""
 
 from typing import Annotated, Any
+from uuid import UUID
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Query
+from fastapi.security import OAuth2PasswordRequestForm
 
 from shared import app as factory
-from shared.auth import BearerToken, CallerOf, Introduction, OptionalToken
+from shared.auth import AdminCaller, AnyCaller, BearerToken, CallerOf, Introduction, OptionalToken
 from shared.caller import Caller
 from shared.login import Login, TokenPair
+from shared.pagination import Page
 from shared.routes import FleetRoute
 from shared.settings import load
 
-from . import domain
+from . import accounts, domain, trail
 from .resources import AuthResources
 from .settings import AuthSettings
 
@@ -26,6 +29,18 @@ ServiceOrAdminCaller = Annotated[Caller, Depends(CallerOf("service", "admin"))]
 async def login(body: Login, res: Res, introduction: Introduction) -> dict[str, Any]:
     """Log in with e-mail and password. Every wrong pair gets the same 401 `invalid_credentials`."""
     return await domain.login(res, body, introduction)
+
+
+@router.post("/auth/token", response_model=TokenPair, tags=["auth"])
+async def issue_token(form: Annotated[OAuth2PasswordRequestForm, Depends()], res: Res) -> dict[str, Any]:
+    """Log in with the form of OAuth 2's password grant, as the Authorize button of `/docs` does."""
+    return await domain.login(res, Login(email=form.username, password=form.password), None)
+
+
+@router.post("/auth/refresh", response_model=TokenPair, tags=["auth"])
+async def refresh(body: domain.Refresh, res: Res) -> dict[str, Any]:
+    """Spend a refresh token for a new pair; spent again after the grace, the session ends."""
+    return await domain.refresh(res, body.refresh_token)
 
 
 @router.post("/auth/verify-token", response_model=domain.Verification, response_model_exclude_unset=True, tags=["auth"])
@@ -55,10 +70,68 @@ async def logout(res: Res, token: BearerToken) -> domain.LogoutAnswer:
     return await domain.logout(res, token)
 
 
-@router.post("/users/create", status_code=201, response_model=domain.Account, tags=["users"])
-async def create_user(body: domain.NewAccount, caller: ServiceOrAdminCaller, res: Res) -> dict[str, Any]:
+@router.post("/auth/logout-all", response_model=domain.LogoutAllAnswer, tags=["auth"])
+async def logout_all(caller: AnyCaller, res: Res) -> domain.LogoutAllAnswer:
+    """End every session of the caller, this one too."""
+    return await domain.logout_all(res, caller)
+
+
+@router.get("/auth/sessions", response_model=domain.SessionItems, tags=["auth"])
+async def list_sessions(caller: AnyCaller, res: Res) -> domain.SessionItems:
+    """The caller's living sessions and the devices behind them."""
+    return await domain.list_sessions(res, caller)
+
+
+@router.delete("/auth/sessions/{session_id}", status_code=204, tags=["auth"])
+async def end_session(session_id: UUID, caller: AnyCaller, res: Res) -> None:
+    """End one of the caller's sessions."""
+    await domain.end_session(res, caller, session_id)
+
+
+@router.post("/auth/change-password", status_code=204, tags=["auth"])
+async def change_password(body: domain.PasswordChange, caller: AnyCaller, res: Res) -> None:
+    """Set a new password, confirmed by the current one; the other sessions end."""
+    await domain.change_password(res, caller, body)
+
+
+@router.get("/.well-known/jwks.json", tags=["auth"])
+async def get_keys(res: Res) -> dict[str, list[dict[str, Any]]]:
+    """The public keys of access tokens (RFC 7517); none when they are signed with a shared secret."""
+    return {"keys": res.keys.published}
+
+
+@router.post("/users/create", status_code=201, response_model=accounts.Account, tags=["users"])
+async def create_user(body: accounts.NewAccount, caller: ServiceOrAdminCaller, res: Res) -> dict[str, Any]:
     """Create the account of a patient, doctor or institution that is about to be created with the same id."""
-    return await domain.create_account(res, body)
+    return await accounts.create_account(res, caller, body)
+
+
+@router.get("/users", response_model=Page[accounts.Account], tags=["users"])
+async def list_users(
+    caller: AdminCaller, res: Res, query: Annotated[accounts.AccountQuery, Query()]
+) -> Page[dict[str, Any]]:
+    """Accounts, newest first."""
+    return await accounts.list_accounts(res, query)
+
+
+@router.get("/users/{user_id}", response_model=accounts.Account, tags=["users"])
+async def get_user(user_id: UUID, caller: AdminCaller, res: Res) -> dict[str, Any]:
+    """An account."""
+    return await accounts.get_account(res, user_id)
+
+
+@router.patch("/users/{user_id}", response_model=accounts.Account, tags=["users"])
+async def update_user(user_id: UUID, body: accounts.AccountUpdate, caller: AdminCaller, res: Res) -> dict[str, Any]:
+    """Enable or disable an account; disabling ends its sessions."""
+    return await accounts.update_account(res, caller, user_id, body)
+
+
+@router.get("/api/v1/audit", response_model=Page[trail.Event], tags=["audit"])
+async def list_events(
+    caller: AdminCaller, res: Res, query: Annotated[trail.EventQuery, Query()]
+) -> Page[dict[str, Any]]:
+    """The audit trail, newest first."""
+    return await trail.list_events(res, caller, query)
 
 
 def create_app(settings: AuthSettings) -> FastAPI:

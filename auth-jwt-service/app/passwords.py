@@ -5,23 +5,46 @@ import os
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import TypeVar
 
 import bcrypt
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
-from shared.errors import Busy, PasswordTooLong, PasswordTooShort
+from shared.errors import Busy, PasswordTooCommon, PasswordTooLong, PasswordTooShort
 
+PRODUCT = "predicthealth"
 MAX_BYTES = 72  # bcrypt reads no more; longer ones are refused, never cut
 
 Result = TypeVar("Result")
 
 
-def check_rules(password: str, minimum_length: int) -> None:
-    """Raise PasswordTooShort or PasswordTooLong for a password that may not be set."""
+def check_rules(password: str, email: str, minimum_length: int, field_name: str = "password") -> None:
+    """Raise PasswordTooShort, PasswordTooLong or PasswordTooCommon for a password that may not be set.
+
+    Any characters, no composition rules (NIST SP 800-63B, section 3.1.1.2); refused are the passwords that attackers
+    try first, the account's own e-mail and the product's name.
+    """
     if len(password) < minimum_length:
-        raise PasswordTooShort(minimum=minimum_length)
+        raise PasswordTooShort(field_name, minimum=minimum_length)
     if len(password.encode()) > MAX_BYTES:
-        raise PasswordTooLong
+        raise PasswordTooLong(field_name)
+    folded, address = password.casefold().strip(), email.casefold()
+    plain = folded.rstrip("0123456789!.?*#-_ ")
+    own = {address, address.partition("@")[0], PRODUCT}
+    if folded in _common() or folded in own or plain in own:
+        raise PasswordTooCommon(field_name)
+
+
+@cache
+def _common() -> frozenset[str]:
+    """The most used passwords of public leaks, as zxcvbn ships them."""
+    return frozenset(FREQUENCY_LISTS["passwords"])
+
+
+def needs_rehash(password_hash: str, rounds: int) -> bool:
+    """Whether a bcrypt hash was made at another cost than the one of today."""
+    return password_hash.split("$")[2:3] != [f"{rounds:02d}"]
 
 
 def normalised(password: str) -> bytes:

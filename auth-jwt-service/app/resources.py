@@ -2,28 +2,47 @@
 
 from dataclasses import dataclass
 
+from limits import RateLimitItem, parse
+
 from shared.resources import Resources
 from shared.settings import Settings
 
+from .guessing import Guesses
+from .keys import SigningKeys
 from .passwords import Hasher
 from .settings import AuthSettings
 
 
 @dataclass(frozen=True)
 class AuthResources(Resources):
-    """The fleet's resources and the password hasher."""
+    """The fleet's resources, the keys that sign, the password hasher and the limits on guessing."""
 
     settings: AuthSettings
+    keys: SigningKeys
     hasher: Hasher
+    guesses: Guesses
+    login_rate: RateLimitItem
 
     @classmethod
-    def open(cls, service: str, settings: Settings) -> "AuthResources":
+    def open(cls, service: str, settings: Settings) -> "AuthResources":  # type: ignore[override]
         """The resources of the auth service."""
         assert isinstance(settings, AuthSettings)
-        hasher = Hasher(settings.bcrypt_rounds, settings.password_hash_queue)
-        return cls(**vars(Resources.open(service, settings)), hasher=hasher)
+        base = Resources.open(service, settings, _signing_keys(settings))
+        return cls(
+            **vars(base),
+            hasher=Hasher(settings.bcrypt_rounds, settings.password_hash_queue),
+            guesses=Guesses(base.redis),
+            login_rate=parse(settings.login_rate_per_ip),
+        )
 
     async def close(self) -> None:
         """Close every connection and end the hashing threads."""
         await super().close()
         self.hasher.close()
+
+
+def _signing_keys(settings: AuthSettings) -> SigningKeys:
+    if settings.jwt_algorithm == "HS256":
+        return SigningKeys.of_secrets(settings.token_secrets)
+    files = [settings.jwt_private_key_file, settings.jwt_previous_key_file]
+    return SigningKeys.of_files(settings.jwt_algorithm, [file for file in files if file is not None])

@@ -1,14 +1,42 @@
 """Settings of the auth service."""
 
-from pydantic import Field
+from pathlib import Path
+from typing import Self
 
-from shared.settings import Settings
+from pydantic import Field, SecretStr, model_validator
+
+from shared.settings import Rate, Settings
+
+from .keys import read_key
+
+DEVELOPMENT_REFRESH_KEY = "development-only-refresh-token-key-0"
 
 
 class AuthSettings(Settings):
     """What only the auth service is told."""
 
+    # EdDSA and ES256 sign with this PEM file, which no other service needs to read; the previous one is still accepted.
+    jwt_private_key_file: Path | None = None
+    jwt_previous_key_file: Path | None = None
+    refresh_token_key: SecretStr = SecretStr(DEVELOPMENT_REFRESH_KEY)
+    refresh_grace_seconds: int = Field(default=10, ge=0, le=60)
+
     access_token_ttl_seconds: int = Field(default=900, ge=1, le=86_400)
     bcrypt_rounds: int = Field(default=12, ge=4, le=16)
     password_hash_queue: int = Field(default=64, ge=1)  # hashes waiting for a core; past it, 503
     password_min_length: int = Field(default=8, ge=1, le=72)
+    login_rate_per_ip: Rate = "30/minute"
+
+    def secret_names(self) -> list[str]:
+        """The fields that hold a key."""
+        return [*super().secret_names(), "refresh_token_key"]
+
+    @model_validator(mode="after")
+    def _read_key_files(self) -> Self:
+        if self.jwt_algorithm != "HS256":
+            if self.jwt_private_key_file is None:
+                raise ValueError(f"JWT_PRIVATE_KEY_FILE must be set for JWT_ALGORITHM={self.jwt_algorithm}")
+            read_key("JWT_PRIVATE_KEY_FILE", self.jwt_private_key_file, self.jwt_algorithm)
+            if self.jwt_previous_key_file is not None:
+                read_key("JWT_PREVIOUS_KEY_FILE", self.jwt_previous_key_file, self.jwt_algorithm)
+        return self

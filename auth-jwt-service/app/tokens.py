@@ -1,26 +1,49 @@
-"""Issues access tokens; `shared.tokens` verifies them."""
+"""Issues access tokens and refresh tokens; `shared.tokens` verifies the former, this module the latter."""
 
-import time
-from uuid import UUID, uuid4
+import base64
+import hmac
+from dataclasses import dataclass
+from uuid import UUID, uuid5
 
-import jwt
+from shared.tokens import AUDIENCE, ISSUER, InvalidToken
 
-from shared.tokens import AUDIENCE, ISSUER
+from .keys import SigningKeys
 
-from .settings import AuthSettings
+_PREFIX = "rt."
+_MAC_BYTES = 32
 
 
-def issue_access_token(settings: AuthSettings, user_id: UUID, user_type: str, email: str, session_id: UUID) -> str:
-    """A signed access token with the claims of the contract, valid for `ACCESS_TOKEN_TTL_SECONDS`."""
-    now, subject = int(time.time()), str(user_id)
+@dataclass(frozen=True)
+class RefreshToken:
+    """Which session it refreshes, and how often that has been refreshed before."""
+
+    session_id: UUID
+    generation: int
+
+
+def issue_access_token(
+    keys: SigningKeys,
+    ttl_seconds: int,
+    user_id: UUID,
+    user_type: str,
+    email: str,
+    session_id: UUID,
+    generation: int,
+    issued_at: int,
+) -> str:
+    """A signed access token with the claims of the contract, valid for `ttl_seconds` from `issued_at` (Unix seconds).
+
+    The same session, generation and time give the same token, so that a refresh may be answered twice.
+    """
+    subject = str(user_id)
     claims = {
         "iss": ISSUER,
         "aud": AUDIENCE,
         "sub": subject,
-        "iat": now,
-        "nbf": now,
-        "exp": now + settings.access_token_ttl_seconds,
-        "jti": str(uuid4()),
+        "iat": issued_at,
+        "nbf": issued_at,
+        "exp": issued_at + ttl_seconds,
+        "jti": str(uuid5(session_id, str(generation))),
         "sid": str(session_id),
         "typ": "access",
         # What the frontends read.
@@ -31,4 +54,26 @@ def issue_access_token(settings: AuthSettings, user_id: UUID, user_type: str, em
         "reference_id": subject,
         "metadata": {"reference_id": subject},
     }
-    return jwt.encode(claims, settings.jwt_secret_key.get_secret_value(), algorithm=settings.jwt_algorithm)
+    return keys.sign(claims)
+
+
+def issue_refresh_token(key: str, session_id: UUID, generation: int) -> str:
+    """The refresh token of a session's generation: derived, so that nothing needs to keep it."""
+    content = session_id.bytes + generation.to_bytes(4)
+    return _PREFIX + base64.urlsafe_b64encode(content + _mac(key, content)).decode()
+
+
+def read_refresh_token(token: str, key: str) -> RefreshToken:
+    """Verify a refresh token's form and origin, not whether it is spent. Raises InvalidToken."""
+    try:
+        raw = base64.b64decode(token.removeprefix(_PREFIX).encode("ascii"), altchars=b"-_", validate=True)
+    except ValueError as exc:
+        raise InvalidToken from exc
+    content, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
+    if not token.startswith(_PREFIX) or len(content) != 20 or not hmac.compare_digest(mac, _mac(key, content)):
+        raise InvalidToken
+    return RefreshToken(UUID(bytes=content[:16]), int.from_bytes(content[16:]))
+
+
+def _mac(key: str, content: bytes) -> bytes:
+    return hmac.digest(key.encode(), b"predicthealth refresh token" + content, "sha256")

@@ -1,0 +1,48 @@
+"""How often a client may call: fixed windows of the `limits` library, counted in Redis."""
+
+import time
+
+from limits import RateLimitItem, parse
+from limits.aio.storage import RedisStorage
+from limits.aio.strategies import FixedWindowRateLimiter
+
+from . import redis as redis_client
+from .errors import TooManyRequests
+from .settings import Settings
+
+
+class Rates:
+    """Counts hits of one service. Raises TooManyRequests past a rate, RedisUnavailable when Redis does not answer."""
+
+    def __init__(self, settings: Settings, service: str) -> None:
+        self._service = service
+        self._per_client = parse(settings.request_rate_per_client)
+        storage = RedisStorage(
+            f"async+{settings.redis_url.get_secret_value()}",
+            implementation="redispy",
+            key_prefix="rates",
+            socket_timeout=settings.redis_timeout_seconds,
+            socket_connect_timeout=settings.redis_timeout_seconds,
+        )
+        self._limiter = FixedWindowRateLimiter(storage)
+
+    async def count_request(self, client: str) -> None:
+        """Count one request of a client, an account's id or an address."""
+        await self.count(self._per_client, TooManyRequests, self._service, client)
+
+    async def count(self, rate: RateLimitItem, refusal: type[TooManyRequests], *identifiers: str) -> None:
+        """Count one hit of `identifiers`. Raises `refusal` past the rate, with when to come back."""
+        with redis_client.available():
+            if await self._limiter.hit(rate, *identifiers):
+                return
+            window = await self._limiter.get_window_stats(rate, *identifiers)
+        wait = max(1, round(window.reset_time - time.time()))
+        raise refusal(
+            wait,
+            **{
+                "RateLimit-Limit": str(rate.amount),
+                "RateLimit-Remaining": "0",
+                "RateLimit-Reset": str(wait),
+                "RateLimit-Policy": f"{rate.amount};w={rate.get_expiry()}",
+            },
+        )
