@@ -77,7 +77,7 @@ async def authenticate(request: Request, resources: Resources, roles: frozenset[
 
 
 async def count_public(request: Request, resources: Resources) -> None:
-    """Count a request to a public route: under the account of a genuine token (a gateway brings many), else its address.
+    """Count a request to a public route: under a genuine token's account (a gateway brings many), else its address.
 
     Raises TooManyRequests, RedisUnavailable, AuthUnavailable.
     """

@@ -1,4 +1,4 @@
-"""The keys that verify access tokens: a shared secret, or the public keys that the auth service publishes (RFC 7517)."""
+"""The keys that verify access tokens: a shared secret, or the public keys that the auth service publishes."""
 
 import asyncio
 import hashlib

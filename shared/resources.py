@@ -28,11 +28,10 @@ class Resources:
     keys: VerificationKeys
 
     @classmethod
-    def open(cls, service: str, settings: Settings, keys: VerificationKeys | None = None) -> "Resources":
-        """The resources of `service`; `keys` verify access tokens, the configured secrets by default."""
+    def build(cls, service: str, settings: Settings, keys: VerificationKeys) -> "Resources":
+        """The resources that every service has; `keys` verify access tokens."""
         redis = redis_client.connect(settings)
         cursors, sessions, rates = Cursors(settings, service), Sessions(redis, settings), Rates(settings, service)
-        keys = keys or SharedSecrets(*settings.token_secrets)
         return cls(service, settings, Database(settings), redis, sessions, cursors, rates, keys)
 
     async def close(self) -> None:
@@ -52,9 +51,10 @@ class ClientResources(Resources):
         """The resources of `service`; its settings say where the auth service is."""
         assert isinstance(settings, ClientSettings)
         auth = AuthClient(service, settings)
-        published = settings.jwt_algorithm != "HS256"
-        keys = PublishedKeys(settings.jwt_algorithm, auth.fetch_keys) if published else None
-        return cls(**vars(Resources.open(service, settings, keys)), auth=auth)
+        keys: VerificationKeys = SharedSecrets(*settings.token_secrets)
+        if settings.jwt_algorithm != "HS256":
+            keys = PublishedKeys(settings.jwt_algorithm, auth.fetch_keys)
+        return cls(**vars(Resources.build(service, settings, keys)), auth=auth)
 
     async def close(self) -> None:
         """Close every connection."""

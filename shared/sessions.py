@@ -1,8 +1,8 @@
 """Sessions: an allow-list in Redis. A request without a living session is not authenticated, whatever its token says.
 
-`session:{id}` is a hash (whose, since when, until when, from which device, how often refreshed); `sessions-of:{user_id}`
-is the set of a user's session ids by age. Neither holds a credential. Times are Unix seconds of the Redis server's clock,
-so that the services' clocks need not agree.
+`session:{id}` is a hash (whose, since when, until when, from which device, how often refreshed);
+`sessions-of:{user_id}` is the set of a user's session ids by age. Neither holds a credential. Times are Unix seconds of
+the Redis server's clock, so that the services' clocks need not agree.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,11 @@ redis.call('EXPIREAT', KEYS[2], now + longest)
 local ids = redis.call('ZRANGE', KEYS[2], 0, -1)
 local living = {}
 for _, id in ipairs(ids) do
-    if redis.call('EXISTS', 'session:' .. id) == 1 then living[#living + 1] = id else redis.call('ZREM', KEYS[2], id) end
+    if redis.call('EXISTS', 'session:' .. id) == 1 then
+        living[#living + 1] = id
+    else
+        redis.call('ZREM', KEYS[2], id)
+    end
 end
 for place = 1, #living - most do
     redis.call('DEL', 'session:' .. living[place])
@@ -116,7 +120,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Refreshment:
-    """What became of a refresh: `refreshed` (also a repeated one within the grace), `reused`, or the session had `ended`.
+    """What became of a refresh: `refreshed` (a repeated one in the grace too), `reused`, or the session had `ended`.
 
     `generation` is the successor's, issued at `refreshed_at`, good until `expires_at` (Unix seconds).
     """

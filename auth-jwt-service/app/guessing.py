@@ -84,7 +84,7 @@ class Guesses:
 
     @asynccontextmanager
     async def attempt(self, account: str, address: str) -> AsyncIterator[Attempt]:
-        """Hold a place while a password is checked; InvalidCredentials and WrongPassword keep it, all else returns it."""
+        """Hold a place while a password is checked: InvalidCredentials and WrongPassword keep it, all else not."""
         keys, attempt_id, attempt = _keys(account, address), str(uuid4()), Attempt()
         await self._take_place(keys, attempt_id)
         outcome = "none"  # a fault of ours says nothing about the password

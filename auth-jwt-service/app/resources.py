@@ -24,10 +24,10 @@ class AuthResources(Resources):
     login_rate: RateLimitItem
 
     @classmethod
-    def open(cls, service: str, settings: Settings) -> "AuthResources":  # type: ignore[override]
+    def open(cls, service: str, settings: Settings) -> "AuthResources":
         """The resources of the auth service."""
         assert isinstance(settings, AuthSettings)
-        base = Resources.open(service, settings, _signing_keys(settings))
+        base = Resources.build(service, settings, _signing_keys(settings))
         return cls(
             **vars(base),
             hasher=Hasher(settings.bcrypt_rounds, settings.password_hash_queue),
