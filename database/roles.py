@@ -1,0 +1,55 @@
+"""One login role per service, made with the schema: `predicthealth_auth` and so on, named after the database.
+
+Their passwords come from the environment (`AUTH_DATABASE_PASSWORD`, …); `roles.sql` says what each may do.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+
+SERVICES = ("auth", "doctors", "institutions", "patients")
+GRANTS = Path(__file__).parent / "roles.sql"
+
+
+def password_variable(service: str) -> str:
+    """The environment variable of a role's password."""
+    return f"{service.upper()}_DATABASE_PASSWORD"
+
+
+def service_url(database_url: str, service: str, password: str) -> str:
+    """The owner's URL with the role and the password of a service."""
+    parts = urlsplit(database_url)
+    place = parts.netloc.rpartition("@")[2]
+    role = role_name(parts.path.lstrip("/"), service)
+    return urlunsplit(parts._replace(netloc=f"{quote(role, safe='')}:{quote(password, safe='')}@{place}"))
+
+
+def role_name(database: str, service: str) -> str:
+    """Roles belong to the whole server: the database's name keeps two fleets on one server apart."""
+    return f"{database}_{service}"
+
+
+def create_roles(owner: Connection, passwords: Mapping[str, str]) -> None:
+    """Create or renew the roles of `passwords` (service → password) and grant all four what roles.sql says.
+
+    Takes the owner's connection, in autocommit off; the caller commits. Raises psycopg2.Error where the owner may not
+    create roles.
+    """
+    names = {service: role_name(owner.info.dbname, service) for service in SERVICES}
+    with owner.cursor() as cursor:
+        for service, name in names.items():
+            cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,))
+            if not cursor.rowcount:
+                cursor.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
+            if password := passwords.get(service):
+                alter = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}")
+                cursor.execute(alter.format(sql.Identifier(name), sql.Literal(password)))
+        grants = sql.SQL(GRANTS.read_text(encoding="utf-8"))
+        cursor.execute(grants.format(**_identifiers(names)))
+
+
+def _identifiers(names: Mapping[str, str]) -> dict[str, sql.Identifier]:
+    return {service: sql.Identifier(name) for service, name in names.items()}

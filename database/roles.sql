@@ -1,0 +1,38 @@
+-- What each service may do, and nothing else: applied again at every migration, so that this file is the whole truth.
+-- {auth}, {doctors}, {institutions}, {patients} are the roles of this database.
+
+REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {auth}, {doctors}, {institutions}, {patients};
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO {auth}, {doctors}, {institutions}, {patients};
+
+-- The audit trail: everybody adds, the auth service shows it to administrators, nobody changes or deletes.
+GRANT INSERT ON audit_events TO {auth}, {doctors}, {institutions}, {patients};
+GRANT SELECT ON audit_events TO {auth};
+
+-- Accounts belong to the auth service. The others see whom they belong to, never a password hash.
+GRANT SELECT, INSERT, UPDATE, DELETE ON users TO {auth};
+GRANT SELECT (id, email, user_type, owner_status, is_active, is_verified, last_login_at, created_at, updated_at)
+    ON users TO {doctors}, {institutions}, {patients};
+
+-- Catalogues are read by all.
+GRANT SELECT ON countries, regions, municipalities, institution_types, doctor_specialties, sexes, genders, blood_types,
+    medical_conditions, medications, allergies, observation_codes TO {doctors}, {institutions}, {patients};
+
+-- Each service writes its own entity and the contacts, and reads the others'. (To hold a row that must not vanish,
+-- FOR SHARE, PostgreSQL asks for the right to update one of its columns.)
+GRANT SELECT, INSERT, UPDATE, DELETE ON emails, phones, addresses TO {doctors}, {institutions}, {patients};
+GRANT SELECT ON medical_institutions, doctors, patients, health_profiles TO {doctors}, {institutions}, {patients};
+
+GRANT INSERT, UPDATE ON doctors TO {doctors};
+GRANT UPDATE (updated_at) ON medical_institutions TO {doctors}, {patients};
+GRANT SELECT ON patient_conditions, patient_medications, patient_allergies, patient_family_history, observations
+    TO {doctors};
+
+GRANT INSERT, UPDATE ON medical_institutions TO {institutions};
+
+GRANT INSERT, UPDATE ON patients, health_profiles TO {patients};
+GRANT UPDATE (updated_at) ON doctors TO {patients};
+GRANT SELECT, INSERT, UPDATE, DELETE ON patient_conditions, patient_medications, patient_allergies,
+    patient_family_history TO {patients};
+GRANT SELECT, INSERT ON observations, patient_validations TO {patients};
+GRANT INSERT ON medical_conditions, medications, allergies TO {patients};
