@@ -263,6 +263,13 @@ def test_a_taken_email_is_a_409_and_leaves_nothing_behind(care: Care, owner: Rea
     assert owner.fetchone()["count"] == 0
 
 
+def test_what_is_wrong_with_a_body_is_told_before_that_its_email_is_taken(api: Api, care: Care) -> None:
+    taken = {"contact_email": {"email_address": care.patient.email}}
+    incomplete = _create(care.doctor, emergency_contact_name="Luz", **taken)
+    assert_problem(incomplete, 422, "validation_failed")
+    assert_problem(_create(api.admin, **taken), 422, "association_required")
+
+
 def test_an_email_can_be_used_after_a_creation_that_failed_late(api: Api, care: Care, owner: RealDictCursor) -> None:
     email = f"{unique('tarde')}@example.com"
     contact = {"email_address": email}
