@@ -337,6 +337,22 @@ def test_whose_data_a_doctor_read_is_recorded(api: Api, doctor: User, patient: U
         assert event["client_address"] == "127.0.0.1"
 
 
+def test_only_the_patients_on_the_page_are_recorded(api: Api, institution: User, owner: RealDictCursor) -> None:
+    doctor = api.new_doctor(institution)
+    for _ in range(3):
+        api.new_patient(doctor)
+    cursor, seen = None, 0
+    while cursor or not seen:
+        request_id, place = unique("request"), {"cursor": cursor} if cursor else {}
+        headers = {"X-Request-ID": request_id}
+        page = doctor.doctors.get("/api/v1/doctors/me/patients", params={"limit": 2, **place}, headers=headers).json()
+        owner.execute("SELECT patient_ids FROM audit_events WHERE request_id = %s", [request_id])
+        (event,) = owner.fetchall()
+        assert sorted(map(str, event["patient_ids"])) == sorted(patient["id"] for patient in page["patients"])
+        cursor, seen = page["next_cursor"], seen + len(page["patients"])
+    assert seen == 3
+
+
 # Lists of doctors
 
 
