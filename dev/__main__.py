@@ -17,6 +17,7 @@ Usage: ./fleet VERB [arguments]
   migrate         bring the schema of DATABASE_URL, or of the running fleet, up to date
   admin create EMAIL
                   create another admin; asks for the password, or takes ADMIN_PASSWORD
+  lock            resolve the dependencies anew and write requirements.lock and each requirements.txt (needs uv)
   help            show this
 
 The environment chooses: PREDICTHEALTH_DATA_DIR (.predicthealth), HOST (127.0.0.1), AUTH_PORT (8003),
@@ -33,6 +34,7 @@ VERBS = {
     "admin": "dev.running:admin",
     "test": "dev.test:run",
     "check": "dev.check:run",
+    "lock": "dev.lock:run",
 }
 
 

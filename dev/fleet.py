@@ -108,9 +108,12 @@ class Fleet:
                 self._report(f"Ending {len(survivors)} processes of an earlier start that was killed ...")
                 end_survivors(survivors)
             check_ports(self.host, self.ports)
-            self._start_servers()
+            servers = self._launch_servers()
+            # The services load while the servers start and the schema is made: they need neither to begin.
             self._launch_services()
-            # The services load while the schema is made: they need it for the first request, not before.
+            for server in servers:
+                server.wait_until_ready(self._interrupted)
+                self._report(f"{server.name} answers.")
             self._run_step("migrate", ["-m", "database.migrate"], ROOT)
             self._ensure_admin()
             for service in self.services.values():
@@ -169,9 +172,9 @@ class Fleet:
                 except FleetError as error:
                     self._report(str(error))
 
-    def _start_servers(self) -> None:
+    def _launch_servers(self) -> list[Member]:
+        self._report("Starting PostgreSQL and Valkey ...")
         secrets = load_secrets(self.data_dir, self.environ)
-        started = time.monotonic()
         if self.environ.get("DATABASE_URL"):
             check_postgres(self.database_url)
         else:
@@ -185,8 +188,6 @@ class Fleet:
         servers: list[Member] = [server for server in (self.postgres, self.valkey) if server]
         for server in servers:
             server.launch()
-            server.wait_until_ready(self._interrupted)
-            self._report(f"{server.name} answers after {time.monotonic() - started:.1f} s.")
         self.admin_email, self.admin_password = secrets.admin_email, secrets["ADMIN_PASSWORD"]
         self.environment = service_environment(
             self.environ,
@@ -195,6 +196,7 @@ class Fleet:
             auth_url=self.urls["auth"],
             secrets=secrets,
         )
+        return servers
 
     def _launch_services(self) -> None:
         self._report("Starting the services ...")

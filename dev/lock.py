@@ -1,7 +1,8 @@
-"""`./fleet lock`: writes requirements.lock (all, with hashes) and from it each service's requirements.txt. Needs `uv`."""
+"""`./fleet lock`: writes requirements.lock (all, with hashes) and from it each service's requirements.txt."""
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 
 from dev import ROOT, FleetError
 from dev.settings import SERVICE_FOLDERS
@@ -11,6 +12,14 @@ HEADER = """\
 # Without hashes, since pip refuses a local directory beside them; an image or `./fleet` installs the lock itself.
 -e ..
 """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The verb; FleetError without uv."""
+    if arguments:
+        raise FleetError("lock takes no arguments")
+    write_locks()
+    return 0
 
 
 def write_locks() -> None:

@@ -121,7 +121,10 @@ class Child:
                     extra_groups=[] if self.account else None,
                 )
             pid = self._process.pid
-            self._pid_file.write_text(f"{pid} {started_at(pid)} {int(self.stop_signal)}\n", encoding="ascii")
+            # Whole or not at all: others read it, and so does the next supervisor if this one is killed here.
+            unfinished = self._pid_file.with_suffix(".new")
+            unfinished.write_text(f"{pid} {started_at(pid)} {int(self.stop_signal)}\n", encoding="ascii")
+            unfinished.replace(self._pid_file)
         except OSError as error:
             raise FleetError(f"can't start {self.name}: {error}") from error
 

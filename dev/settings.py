@@ -58,7 +58,7 @@ def check_ports(host: str, ports: Mapping[str, int]) -> None:
         except OSError as error:
             raise FleetError(
                 f"{name} can't listen on {host}:{port} ({(error.strerror or str(error)).lower()}): "
-                f"stop what uses it or set {name.upper()}_PORT"
+                f"stop what uses it, or set {name.upper()}_PORT or HOST"
             ) from error
 
 

@@ -18,15 +18,17 @@ INSERT_EVENT = (
 )
 
 
-def audited(select: str, rows_of: str = "patient_id") -> str:
-    """`select`, recording in the same statement whose data it returned: the ids in its column `rows_of`.
+def audited(select: str, *, page: bool = False) -> str:
+    """`select`, recording in the same statement whose data it returned: the ids in its column `patient_id`.
 
-    Nothing found is nothing touched: then no event is written.
+    Nothing found is nothing touched: then no event is written. A `page` has read one row more than its `%(limit)s`, to
+    know whether more follow: nobody gets to see that one, so the event leaves it out.
     """
+    seen = "(SELECT * FROM touched LIMIT %(limit)s) seen" if page else "touched"
     return (
         "WITH touched AS MATERIALIZED (" + select + "), "
         "recorded AS (INSERT INTO audit_events (" + _COLUMNS + ") "
-        "SELECT " + _VALUES + "array_agg(DISTINCT " + rows_of + "), " + _REST + " FROM touched HAVING count(*) > 0) "
+        "SELECT " + _VALUES + "array_agg(DISTINCT patient_id), " + _REST + " FROM " + seen + " HAVING count(*) > 0) "
         "SELECT * FROM touched"
     )
 

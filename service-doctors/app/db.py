@@ -133,7 +133,8 @@ LIST_PATIENTS = audited(
            > (%(after_last)s, %(after_first)s, %(after_id)s::uuid))
     ORDER BY search_key(p.last_name), search_key(p.first_name), p.id
     LIMIT %(limit)s + 1
-"""
+""",
+    page=True,
 )
 
 COUNT_PATIENTS = "SELECT count(*) AS count" + _PATIENTS_OF_DOCTOR + _PATIENT_FILTERS

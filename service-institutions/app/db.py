@@ -107,7 +107,8 @@ LIST_DOCTORS = """
 """
 
 # A doctor who was deleted treats nobody any more: its columns are null.
-LIST_PATIENTS = audited("""
+LIST_PATIENTS = audited(
+    """
     SELECT p.id AS patient_id, p.id, p.first_name, p.last_name, p.date_of_birth, e.email_address AS contact_email,
            t.phone_number AS contact_phone, d.id AS doctor_id, d.first_name || ' ' || d.last_name AS doctor_name,
            d.first_name AS doctor_first_name, d.last_name AS doctor_last_name,
@@ -123,7 +124,9 @@ LIST_PATIENTS = audited("""
            OR (p.created_at, p.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid))
     ORDER BY p.created_at DESC, p.id DESC
     LIMIT %(limit)s + 1
-""")
+""",
+    page=True,
+)
 
 LIST_INSTITUTION_TYPES = """
     SELECT id, CASE WHEN %(language)s = 'en' THEN name_en ELSE name_es END AS name FROM institution_types ORDER BY id

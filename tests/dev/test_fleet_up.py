@@ -154,7 +154,7 @@ def test_a_taken_port_is_one_line_and_nothing_has_started(up_without_servers: Up
     assert refused.returncode == 1
     assert refused.stderr == (
         f"fleet: patients can't listen on 127.0.0.1:{up.ports['patients']} (address already in use): "
-        "stop what uses it or set PATIENTS_PORT\n"
+        "stop what uses it, or set PATIENTS_PORT or HOST\n"
     )
     assert up.children() == {}
 
