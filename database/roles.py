@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from psycopg2 import sql
-from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import connection
 
 SERVICES = ("auth", "doctors", "institutions", "patients")
 GRANTS = Path(__file__).parent / "roles.sql"
@@ -32,7 +32,7 @@ def role_name(database: str, service: str) -> str:
     return f"{database}_{service}"
 
 
-def create_roles(owner: Connection, passwords: Mapping[str, str]) -> None:
+def create_roles(owner: connection, passwords: Mapping[str, str]) -> None:
     """Create or renew the roles of `passwords` (service → password) and grant all four what roles.sql says.
 
     Takes the owner's connection, in autocommit off; the caller commits. Raises psycopg2.Error where the owner may not

@@ -20,9 +20,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import context, errors, health
 from . import logging as fleet_logging
+from .auth import SCHEME
 from .context import RequestContext
 from .language import negotiate
 from .proxies import client_address
+from .rates import RATE_HEADERS
 from .resources import ClientResources, Resources
 from .routes import NO_STORE, FleetRoute
 from .settings import Settings
@@ -110,6 +112,7 @@ def create(
         redoc_url=None,
         responses={"default": {"model": ProblemDocument, "description": "A problem document (RFC 9457)."}},
     )
+    app.openapi = _with_password_form(app, settings.auth_public_url)  # type: ignore[method-assign]
     app.include_router(router)
     app.include_router(_operations)
     app.add_exception_handler(errors.Problem, _render)
@@ -120,10 +123,32 @@ def create(
         allow_origins=settings.allowed_origins,
         allow_methods=["*"],
         allow_headers=["Authorization", "Content-Type", "Accept-Language", "X-Request-ID"],
-        expose_headers=["X-Request-ID", "Location", "Retry-After"],
+        expose_headers=[
+            "X-Request-ID",
+            "Location",
+            "Retry-After",
+            "RateLimit-Limit",
+            "RateLimit-Remaining",
+            "RateLimit-Reset",
+        ],
     )
     app.add_middleware(RequestMiddleware, settings=settings)
     return app
+
+
+def _with_password_form(app: FastAPI, auth_public_url: str) -> Callable[[], dict[str, Any]]:
+    """The OpenAPI document whose Authorize button logs in at the auth service, wherever `/docs` is shown."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        flow = {"tokenUrl": f"{auth_public_url}/auth/token", "scopes": {}}
+        schemes = document["components"].get("securitySchemes", {})
+        if SCHEME in schemes:
+            schemes[SCHEME] = {"type": "oauth2", "flows": {"password": flow}}
+        return document
+
+    return openapi
 
 
 class RequestMiddleware:

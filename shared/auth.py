@@ -12,7 +12,8 @@ from .caller import NO_ID, Caller
 from .errors import Forbidden, Unauthenticated
 from .resources import Resources
 
-bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="The `access_token` of a login.")
+SCHEME = "PredictHealth"
+bearer = HTTPBearer(scheme_name=SCHEME, auto_error=False)
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 

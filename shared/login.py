@@ -28,13 +28,13 @@ class Login(Body):
 
 
 class TokenPair(BaseModel):
-    """The answer to a login. `user_id` equals `reference_id`; `refresh_token` is null: there is no refreshing yet."""
+    """The answer to a login. `user_id` equals `reference_id`; `refresh_token` renews the pair once."""
 
     access_token: str
-    refresh_token: str | None
+    refresh_token: str
     token_type: Literal["bearer"]
     expires_in: int = Field(description="Seconds.")
-    refresh_expires_in: int | None = Field(description="Seconds.")
+    refresh_expires_in: int = Field(description="Seconds, unless the session is used meanwhile.")
     session_id: UUID
     user_id: UUID
     reference_id: UUID

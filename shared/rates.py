@@ -11,6 +11,10 @@ from .errors import TooManyRequests
 from .settings import Settings
 
 
+# How much, how much is left, how many seconds until it is whole again, and the policy (amount; window in seconds).
+RATE_HEADERS = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "RateLimit-Policy")
+
+
 class Rates:
     """Counts hits of one service. Raises TooManyRequests past a rate, RedisUnavailable when Redis does not answer."""
 
@@ -37,12 +41,5 @@ class Rates:
                 return
             window = await self._limiter.get_window_stats(rate, *identifiers)
         wait = max(1, round(window.reset_time - time.time()))
-        raise refusal(
-            wait,
-            **{
-                "RateLimit-Limit": str(rate.amount),
-                "RateLimit-Remaining": "0",
-                "RateLimit-Reset": str(wait),
-                "RateLimit-Policy": f"{rate.amount};w={rate.get_expiry()}",
-            },
-        )
+        values = (str(rate.amount), "0", str(wait), f"{rate.amount};w={rate.get_expiry()}")
+        raise refusal(wait, **dict(zip(RATE_HEADERS, values, strict=True)))

@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     default_language: Literal["es", "en"] = "es"
     cors_origins: str = ""  # comma-separated origins, none by default
+    fleet_origins: str = ""  # where browsers find the services' own /docs, comma-separated
+    auth_public_url: str = ""  # where browsers find the auth service; empty: the service that shows /docs
     max_body_bytes: int = Field(default=1_048_576, ge=1_024)
 
     # Workers x database_pool_size, summed over the four services, must stay under PostgreSQL's max_connections (100):
@@ -73,8 +75,8 @@ class Settings(BaseSettings):
 
     @property
     def allowed_origins(self) -> list[str]:
-        """The origins of `CORS_ORIGINS`, in order."""
-        return _items(self.cors_origins)
+        """The origins of `CORS_ORIGINS` and of the fleet's own pages."""
+        return _items(self.cors_origins) + _items(self.fleet_origins)
 
     @property
     def token_secrets(self) -> list[str]:
