@@ -5,6 +5,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from dev import FleetError
 
 # Where a root's PostgreSQL keeps what it can't keep in a directory that `nobody` can't reach.
 SYSTEM_DIR = Path("/var/lib/predicthealth-dev")
+# In each cluster's directory there: the data directory that it belongs to.
+OWNER_FILE = "data-directory"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,19 @@ def reachable_binaries(binaries: Path, account: Account | None) -> Path:
             # Another fleet was faster.
             shutil.rmtree(unfinished)
     return copy / "bin"
+
+
+def sweep_system_dir() -> None:
+    """Delete the clusters of tests that were killed: those whose data directory was a temporary one and is gone.
+
+    Others stay, whatever became of their data directory: it may be on a disk that comes back.
+    """
+    if os.geteuid() != 0:
+        return
+    for owner_file in SYSTEM_DIR.glob(f"*/{OWNER_FILE}"):
+        data_dir = Path(owner_file.read_text(encoding="utf-8"))
+        if data_dir.is_relative_to(tempfile.gettempdir()) and not data_dir.exists():
+            shutil.rmtree(owner_file.parent, ignore_errors=True)
 
 
 def run_as(account: Account | None, command: Sequence[str], *, env: Mapping[str, str], stdin: str = "") -> None:

@@ -12,7 +12,15 @@ from urllib.parse import quote
 import psycopg2
 
 from dev import FleetError
-from dev.accounts import SYSTEM_DIR, account_for_postgres, can_enter, reachable_binaries, run_as
+from dev.accounts import (
+    OWNER_FILE,
+    SYSTEM_DIR,
+    account_for_postgres,
+    can_enter,
+    reachable_binaries,
+    run_as,
+    sweep_system_dir,
+)
 from dev.processes import Child, Member
 from dev.settings import free_port, make_data_dir
 
@@ -31,6 +39,7 @@ class EmbeddedPostgres(Member):
 
     def __init__(self, data_dir: Path, password: str | None = None) -> None:
         make_data_dir(data_dir)
+        sweep_system_dir()
         self._data_dir = data_dir
         self._account = account_for_postgres()
         self._bin = reachable_binaries(postgres_binaries(), self._account)
@@ -97,6 +106,7 @@ class EmbeddedPostgres(Member):
         try:
             if not home.exists():
                 home.mkdir(mode=0o700, parents=True)
+                (home / OWNER_FILE).write_text(str(self._data_dir), encoding="utf-8")
                 if self._account is not None:
                     os.chown(home, self._account.uid, self._account.gid)
         except OSError as error:

@@ -1,6 +1,7 @@
 """The embedded PostgreSQL and Valkey on their own."""
 
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import psycopg2
 import pytest
 import redis
 
+from dev.accounts import OWNER_FILE, SYSTEM_DIR
 from dev.servers import EmbeddedPostgres, EmbeddedValkey
 
 
@@ -60,6 +62,19 @@ def test_root_gets_a_database_even_in_a_directory_that_nobody_can_reach(tmp_path
         assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
     finally:
         server.remove()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs it as somebody else")
+def test_the_cluster_of_a_test_that_was_killed_is_swept_away_by_the_next_start(tmp_path: Path) -> None:
+    killed = EmbeddedPostgres(tmp_path / "killed")
+    home = SYSTEM_DIR / (tmp_path / "killed" / "postgres-directory").read_text(encoding="ascii")
+    assert (home / OWNER_FILE).read_text(encoding="utf-8") == str(tmp_path / "killed")
+    EmbeddedPostgres(tmp_path / "next").remove()
+    assert home.exists()
+    shutil.rmtree(tmp_path / "killed")
+    EmbeddedPostgres(tmp_path / "next after").remove()
+    assert not home.exists()
+    killed.remove()
 
 
 def test_valkey_asks_for_its_password_and_keeps_its_keys(tmp_path: Path) -> None:
