@@ -5,17 +5,20 @@ Safe to run at any time, by several processes at once: one migrates, the others 
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg2
 from yoyo import get_backend, read_migrations
 
+from .roles import SERVICES, create_roles, password_variable
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 7_223_001  # any number that nothing else locks
 
 
-def migrate(database_url: str) -> int:
-    """Apply what is missing; how many migrations that was.
+def migrate(database_url: str, passwords: Mapping[str, str] | None = None) -> int:
+    """Apply what is missing and renew the services' roles (`passwords`: service → password); how many migrations.
 
     Raises psycopg2.Error when the database can't be reached or a statement fails; then nothing of that migration stays.
     """
@@ -29,6 +32,8 @@ def migrate(database_url: str) -> int:
         migrations = backend.to_apply(read_migrations(str(MIGRATIONS)))
         with backend.lock():
             backend.apply_migrations(migrations)
+        create_roles(guard, passwords or {})
+        guard.commit()
         return len(migrations)
     finally:
         guard.close()
@@ -40,7 +45,10 @@ def main() -> int:
     if not url:
         print("migrate: DATABASE_URL is not set", file=sys.stderr)
         return 2
-    print(f"migrations applied: {migrate(url)}")
+    passwords = {
+        name: os.environ[password_variable(name)] for name in SERVICES if password_variable(name) in os.environ
+    }
+    print(f"migrations applied: {migrate(url, passwords)}")
     return 0
 
 

@@ -17,6 +17,8 @@ Usage: ./fleet VERB [arguments]
   migrate         bring the schema of DATABASE_URL, or of the running fleet, up to date
   admin create EMAIL
                   create another admin; asks for the password, or takes ADMIN_PASSWORD
+  keys rotate     make a new key to sign access tokens; nobody is logged out
+  audit verify    recompute the audit trail's chains; finds what was changed or is missing
   lock            resolve the dependencies anew and write requirements.lock and each requirements.txt (needs uv)
   help            show this
 
@@ -32,6 +34,8 @@ VERBS = {
     "import": "dev.running:import_directory",
     "migrate": "dev.running:migrate",
     "admin": "dev.running:admin",
+    "keys": "dev.running:keys",
+    "audit": "dev.running:audit",
     "test": "dev.test:run",
     "check": "dev.check:run",
     "lock": "dev.lock:run",

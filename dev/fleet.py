@@ -13,7 +13,7 @@ from typing import TextIO
 from dev import ROOT, FleetError
 from dev.processes import Child, Member, end_survivors, find_survivors, never, wait_until
 from dev.servers import EmbeddedPostgres, EmbeddedValkey, check_postgres, check_redis
-from dev.services import Service, service_environment
+from dev.services import Service, owner_environment, service_environment
 from dev.settings import (
     DEFAULT_HOST,
     SERVICE_FOLDERS,
@@ -24,6 +24,7 @@ from dev.settings import (
     url_host,
     write_env_file,
 )
+from dev.signing import key_files
 
 STEP_SECONDS = 300
 LONGEST_PAUSE_SECONDS = 30
@@ -47,7 +48,7 @@ class Fleet:
 
         fleet = Fleet(tmp_path, extra_env={"LOG_LEVEL": "DEBUG"})
         fleet.start()
-        fleet.urls["doctors"], fleet.database_url, fleet.environment["JWT_SECRET_KEY"]
+        fleet.urls["doctors"], fleet.database_url, fleet.environments["auth"]["JWT_ALGORITHM"]
         fleet.services["doctors"].kill()     # and .start(), .stop(), .pid
         fleet.postgres.stop()                # None if DATABASE_URL was given
         fleet.stop()                         # .remove() also deletes its data
@@ -76,6 +77,7 @@ class Fleet:
         )
         self.database_url = self.environ.get("DATABASE_URL", "")
         self.redis_url = self.environ.get("REDIS_URL", "")
+        self.environments: dict[str, dict[str, str]] = {}
         self.environment: dict[str, str] = {}
         self.postgres: EmbeddedPostgres | None = None
         self.valkey: EmbeddedValkey | None = None
@@ -189,19 +191,25 @@ class Fleet:
         for server in servers:
             server.launch()
         self.admin_email, self.admin_password = secrets.admin_email, secrets["ADMIN_PASSWORD"]
-        self.environment = service_environment(
-            self.environ,
-            database_url=self.database_url,
-            redis_url=self.redis_url,
-            auth_url=self.urls["auth"],
-            secrets=secrets,
-        )
+        self.environments = {
+            name: service_environment(
+                name,
+                self.environ,
+                database_url=self.database_url,
+                redis_url=self.redis_url,
+                urls=self.urls,
+                secrets=secrets,
+                key_files=key_files(self.data_dir),
+            )
+            for name in SERVICE_FOLDERS
+        }
+        self.environment = owner_environment(self.environments["auth"], self.database_url, secrets)
         return servers
 
     def _launch_services(self) -> None:
         self._report("Starting the services ...")
         for name, port in self.ports.items():
-            service = Service(name, host=self.host, port=port, data_dir=self.data_dir, env=self.environment)
+            service = Service(name, host=self.host, port=port, data_dir=self.data_dir, env=self.environments[name])
             self.services[name] = service
             service.launch()
         self._recoveries = {member: Recovery() for member in self.members}
@@ -226,7 +234,9 @@ class Fleet:
 
     def _write_env_file(self) -> None:
         urls = {f"{name.upper()}_SERVICE_URL": url for name, url in self.urls.items()}
-        write_env_file(self.env_file, {"DATABASE_URL": self.database_url, "REDIS_URL": self.redis_url, **urls})
+        algorithm = self.environment["JWT_ALGORITHM"]
+        servers = {"DATABASE_URL": self.database_url, "REDIS_URL": self.redis_url}
+        write_env_file(self.env_file, {**servers, **urls, "JWT_ALGORITHM": algorithm})
 
 
 def lock(data_dir: Path) -> TextIO:

@@ -10,7 +10,8 @@ from pathlib import Path
 from dev import ROOT, FleetError
 from dev.fleet import is_running
 from dev.services import service_environment
-from dev.settings import SERVICE_FOLDERS, data_dir_of, load_secrets, read_env_file
+from dev.settings import SERVICE_FOLDERS, data_dir_of, load_secrets, make_data_dir, read_env_file
+from dev.signing import key_files, rotate
 
 SAMPLES = ROOT / "database" / "samples" / "synthea60"
 STARTING_SECONDS = 120
@@ -46,14 +47,38 @@ def admin(arguments: Sequence[str]) -> int:
     if len(arguments) != 2 or arguments[0] != "create":
         raise FleetError("usage: ./fleet admin create EMAIL")
     fleet = running_fleet()
+    data_dir = data_dir_of(os.environ)
     environment = service_environment(
+        "auth",
         os.environ,
         database_url=fleet["DATABASE_URL"],
         redis_url=fleet["REDIS_URL"],
-        auth_url=fleet["AUTH_SERVICE_URL"],
-        secrets=load_secrets(data_dir_of(os.environ), os.environ),
+        urls={name: fleet[f"{name.upper()}_SERVICE_URL"] for name in SERVICE_FOLDERS},
+        secrets=load_secrets(data_dir, os.environ),
+        key_files=key_files(data_dir),
     )
     return run_python(["-m", "app.admin", *arguments], ROOT / SERVICE_FOLDERS["auth"], environment)
+
+
+def keys(arguments: Sequence[str]) -> int:
+    """Make a new signing key; tokens of the one before stay good until the next rotation."""
+    if list(arguments) != ["rotate"]:
+        raise FleetError("usage: ./fleet keys rotate")
+    data_dir = data_dir_of(os.environ)
+    make_data_dir(data_dir)
+    rotate(data_dir)
+    print("A new key signs from the next start on; the one before is still accepted, so nobody is logged out.")
+    if is_running(data_dir):
+        print("Stop and start the running fleet for it.")
+    return 0
+
+
+def audit(arguments: Sequence[str]) -> int:
+    """Verify the audit trail of DATABASE_URL, or of the running fleet."""
+    if list(arguments) != ["verify"]:
+        raise FleetError("usage: ./fleet audit verify")
+    database_url = os.environ.get("DATABASE_URL") or running_fleet()["DATABASE_URL"]
+    return run_python(["-m", "database.audit"], ROOT, {"DATABASE_URL": database_url})
 
 
 def run_importer(directory: Path, *options: str) -> int:

@@ -5,6 +5,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
+from database.roles import password_variable, service_url
 from dev import ROOT
 from dev.processes import Child, Member
 from dev.settings import SERVICE_FOLDERS, Secrets, url_host
@@ -25,7 +26,7 @@ class Service(Member):
         self.child = Child(
             name,
             [sys.executable, "-m", "uvicorn", "app.main:app", "--host", host, "--port", str(port)]
-            + ["--no-access-log", "--timeout-graceful-shutdown", str(GRACEFUL_SECONDS)],
+            + ["--no-access-log", "--no-proxy-headers", "--timeout-graceful-shutdown", str(GRACEFUL_SECONDS)],
             data_dir=data_dir,
             cwd=ROOT / SERVICE_FOLDERS[name],
             env=env,
@@ -46,19 +47,53 @@ class Service(Member):
 
 
 def service_environment(
-    environ: Mapping[str, str], *, database_url: str, redis_url: str, auth_url: str, secrets: Secrets
+    name: str,
+    environ: Mapping[str, str],
+    *,
+    database_url: str,
+    redis_url: str,
+    urls: Mapping[str, str],
+    secrets: Secrets,
+    key_files: Mapping[str, str],
 ) -> dict[str, str]:
-    """Return what a service finds in its environment: our choices, and over them whatever the user has set."""
+    """Return what the service `name` finds in its environment: our choices, and over them whatever the user has set.
+
+    Each service logs in to PostgreSQL with its own role, and only the auth service gets what signs tokens.
+    `database_url` is the owner's.
+    """
     chosen = {
         "APP_ENV": "development",
-        "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
-        "AUTH_SERVICE_URL": auth_url,
-        "JWT_SECRET_KEY": secrets["JWT_SECRET_KEY"],
+        "AUTH_SERVICE_URL": urls["auth"],
+        "AUTH_PUBLIC_URL": urls["auth"],
+        "FLEET_ORIGINS": ",".join(origins_of(urls)),
         "FLEET_INTERNAL_KEY": secrets["FLEET_INTERNAL_KEY"],
         "CURSOR_KEY": secrets["CURSOR_KEY"],
         "PYTHONUNBUFFERED": "1",
     }
+    # A user who gives the shared secret alone means HS256, which needs one; else tokens are signed with our key file.
+    chosen["JWT_ALGORITHM"] = "HS256" if environ.get("JWT_SECRET_KEY") else "EdDSA"
+    if (environ.get("JWT_ALGORITHM") or chosen["JWT_ALGORITHM"]) == "HS256":
+        chosen["JWT_SECRET_KEY"] = secrets["JWT_SECRET_KEY"]
+    if name == "auth":
+        chosen |= {"REFRESH_TOKEN_KEY": secrets["REFRESH_TOKEN_KEY"], **key_files}
     set_by_user = {name: value for name, value in environ.items() if value or name not in chosen}
     paths = [str(ROOT), environ.get("PYTHONPATH", "")]
-    return {**chosen, **set_by_user, "PYTHONPATH": ":".join(path for path in paths if path)}
+    own = {
+        "DATABASE_URL": environ.get(f"{name.upper()}_DATABASE_URL")
+        or service_url(database_url, name, secrets[password_variable(name)]),
+        "PYTHONPATH": ":".join(path for path in paths if path),
+    }
+    hidden = {password_variable(other) for other in SERVICE_FOLDERS}
+    return {key: value for key, value in {**chosen, **set_by_user, **own}.items() if key not in hidden}
+
+
+def owner_environment(auth_environment: Mapping[str, str], database_url: str, secrets: Secrets) -> dict[str, str]:
+    """Return the environment of our own commands: the auth service's, as the database's owner, who makes the roles."""
+    passwords = {password_variable(name): secrets[password_variable(name)] for name in SERVICE_FOLDERS}
+    return {**auth_environment, "DATABASE_URL": database_url, **passwords}
+
+
+def origins_of(urls: Mapping[str, str]) -> list[str]:
+    """Return where a browser on this machine may find the services' pages."""
+    return [origin for url in urls.values() for origin in (url, url.replace("127.0.0.1", "localhost"))]

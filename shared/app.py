@@ -24,7 +24,6 @@ from .auth import SCHEME
 from .context import RequestContext
 from .language import negotiate
 from .proxies import client_address
-from .rates import RATE_HEADERS
 from .resources import ClientResources, Resources
 from .routes import NO_STORE, FleetRoute
 from .settings import Settings

@@ -10,7 +10,6 @@ from . import redis as redis_client
 from .errors import TooManyRequests
 from .settings import Settings
 
-
 # How much, how much is left, how many seconds until it is whole again, and the policy (amount; window in seconds).
 RATE_HEADERS = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "RateLimit-Policy")
 
