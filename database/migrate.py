@@ -5,6 +5,7 @@ Safe to run at any time, by several processes at once: one migrates, the others 
 
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import psycopg2
@@ -25,10 +26,11 @@ def migrate(database_url: str) -> int:
             cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         # yoyo's own lock is a row, which a killed process leaves behind; under ours nobody else can hold it.
         backend = get_backend(database_url)
-        backend.break_lock()
-        migrations = backend.to_apply(read_migrations(str(MIGRATIONS)))
-        with backend.lock():
-            backend.apply_migrations(migrations)
+        with closing(backend.connection):
+            backend.break_lock()
+            migrations = backend.to_apply(read_migrations(str(MIGRATIONS)))
+            with backend.lock():
+                backend.apply_migrations(migrations)
         return len(migrations)
     finally:
         guard.close()
