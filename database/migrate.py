@@ -6,6 +6,7 @@ Safe to run at any time, by several processes at once: one migrates, the others 
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import psycopg2
@@ -28,10 +29,11 @@ def migrate(database_url: str, passwords: Mapping[str, str] | None = None) -> in
             cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         # yoyo's own lock is a row, which a killed process leaves behind; under ours nobody else can hold it.
         backend = get_backend(database_url)
-        backend.break_lock()
-        migrations = backend.to_apply(read_migrations(str(MIGRATIONS)))
-        with backend.lock():
-            backend.apply_migrations(migrations)
+        with closing(backend.connection):
+            backend.break_lock()
+            migrations = backend.to_apply(read_migrations(str(MIGRATIONS)))
+            with backend.lock():
+                backend.apply_migrations(migrations)
         create_roles(guard, passwords or {})
         guard.commit()
         return len(migrations)
@@ -48,7 +50,11 @@ def main() -> int:
     passwords = {
         name: os.environ[password_variable(name)] for name in SERVICES if password_variable(name) in os.environ
     }
-    print(f"migrations applied: {migrate(url, passwords)}")
+    try:
+        print(f"migrations applied: {migrate(url, passwords)}")
+    except psycopg2.errors.InsufficientPrivilege:
+        print("migrate: the role of DATABASE_URL must own the database and may need CREATEROLE", file=sys.stderr)
+        return 1
     return 0
 
 

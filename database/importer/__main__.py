@@ -49,8 +49,10 @@ def main() -> int:
         return run(directory, arguments.passwords if arguments.demo else None, os.environ)
     except psycopg2.errors.UndefinedTable:
         return fail("the database has no tables yet: run the migrations first")
-    except (psycopg2.OperationalError, psycopg2.InterfaceError):
-        return fail("the database of DATABASE_URL can't be reached; once it can, run this again: it goes on")
+    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        # Never the driver's own text: it may quote the URL, or values.
+        state = f" (SQLSTATE {error.pgcode})" if error.pgcode else ""
+        return fail(f"the database of DATABASE_URL can't be reached or gave up{state}; run this again: it goes on")
     except OSError as error:
         return fail(f"{error.filename or 'output'}: {(error.strerror or 'error').lower()}")
     except KeyboardInterrupt:

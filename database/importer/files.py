@@ -44,7 +44,7 @@ class Row:
 
     def find_text(self, column: str, longest: int = LONGEST_TEXT) -> str | None:
         """The trimmed text of a cell; None when it is empty."""
-        text = unicodedata.normalize("NFC", self.cells.get(column, "")).strip()
+        text = unicodedata.normalize("NFC", self.cells.get(column, "").replace("\r\n", "\n")).strip()
         try:
             check_characters(text)
         except PydanticCustomError as error:

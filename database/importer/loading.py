@@ -1,4 +1,4 @@
-"""The order of an import, and what is one transaction: an institution; a doctor; a patient with the whole record.
+"""The order of an import, and what is one transaction: the institutions; the doctors; each patient with the record.
 
 So a run that is killed leaves nothing half there, and the next one goes on where it ended.
 """
@@ -27,6 +27,9 @@ Ties = dict[UUID, tuple[UUID | None, UUID | None]]
 
 IMPORTER = Caller("service", UUID(int=0))
 
+# Any number that nothing else locks; the lock ends with the connection.
+TRY_LOCK = "SELECT pg_try_advisory_lock(7223002)"
+LOCK = "SELECT pg_advisory_lock(7223002)"
 SELECT_INSTITUTIONS = "SELECT id FROM medical_institutions"
 SELECT_DOCTORS = "SELECT id FROM doctors"
 SELECT_BIRTHS = "SELECT id, date_of_birth FROM patients"
@@ -52,6 +55,7 @@ def load(connection: Connection, directory: Path, report: Report) -> list[UUID]:
     Raises psycopg2.OperationalError when the database goes away; what was committed stays.
     """
     context.enter(context.RequestContext(request_id=f"import-{uuid4()}"))
+    wait_for_others(connection)
     with connection, connection.cursor() as cursor:
         catalogues = load_catalogues(cursor)
     load_institutions(connection, directory, catalogues, report)
@@ -59,12 +63,18 @@ def load(connection: Connection, directory: Path, report: Report) -> list[UUID]:
     return load_patients(connection, directory, catalogues, report)
 
 
+def wait_for_others(connection: Connection) -> None:
+    """Wait until no other import runs: two would wait for each other's rows, and might do so for ever."""
+    if not select(connection, TRY_LOCK)[0][0]:
+        print("Another import is running: waiting for its end ...", flush=True)
+        select(connection, LOCK)
+
+
 def load_institutions(connection: Connection, directory: Path, catalogues: Catalogues, report: Report) -> None:
     """Load the organisations."""
     known = {found[0] for found in select(connection, SELECT_INSTITUTIONS)}
     rows = read(directory, "organizations.csv", {"ID", "NAME"}, report)
-    for entity in parsed(rows, lambda row: parse_institution(row, catalogues), report):
-        load_entity(connection, entity, known, report)
+    load_entities(connection, parsed(rows, lambda row: parse_institution(row, catalogues), report), known, report)
 
 
 def load_doctors(connection: Connection, directory: Path, catalogues: Catalogues, report: Report) -> None:
@@ -72,20 +82,25 @@ def load_doctors(connection: Connection, directory: Path, catalogues: Catalogues
     known = {found[0] for found in select(connection, SELECT_DOCTORS)}
     institutions = {found[0] for found in select(connection, SELECT_OPEN_INSTITUTIONS)}
     rows = read(directory, "providers.csv", {"ID", "ORGANIZATION", "NAME"}, report)
-    for entity in parsed(rows, lambda row: parse_doctor(row, catalogues, institutions), report):
-        load_entity(connection, entity, known, report)
+    doctors = parsed(rows, lambda row: parse_doctor(row, catalogues, institutions), report)
+    load_entities(connection, doctors, known, report)
 
 
-def load_entity(connection: Connection, entity: Entity, known: set[UUID], report: Report) -> None:
-    """Load one institution or doctor, unless it is `known`."""
-    try:
-        with connection, connection.cursor() as cursor:
-            added = entity.id not in known and insert_entity(cursor, entity)
-    except (IntegrityError, DataError) as error:
-        report.refuse(entity.row.file, entity.row.line, reason_of(error))
-        return
-    known.add(entity.id)
-    report.count(entity.row.file, added)
+def load_entities(connection: Connection, entities: Iterable[Entity], known: set[UUID], report: Report) -> None:
+    """Load institutions or doctors, except the `known`, in one transaction: so many commits would take seconds."""
+    with connection, connection.cursor() as cursor:
+        for entity in entities:
+            if entity.id in known:
+                report.count(entity.row.file, added=False)
+                continue
+            cursor.execute("SAVEPOINT entity")
+            try:
+                report.count(entity.row.file, insert_entity(cursor, entity))
+                known.add(entity.id)
+            except (IntegrityError, DataError) as error:
+                cursor.execute("ROLLBACK TO SAVEPOINT entity")
+                report.refuse(entity.row.file, entity.row.line, reason_of(error))
+            cursor.execute("RELEASE SAVEPOINT entity")
 
 
 def load_patients(connection: Connection, directory: Path, catalogues: Catalogues, report: Report) -> list[UUID]:

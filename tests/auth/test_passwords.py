@@ -27,7 +27,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Event:
     gate, genuine = Event(), bcrypt.hashpw
 
     def hashpw(password: bytes, salt: bytes) -> bytes:
-        assert gate.wait(30)
+        assert gate.wait(5)
         return genuine(password, salt)
 
     monkeypatch.setattr(bcrypt, "hashpw", hashpw)

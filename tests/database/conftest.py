@@ -1,6 +1,7 @@
 """A PostgreSQL server for the tests of the schema, and databases of their own in it: no service runs."""
 
 import itertools
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from psycopg2.extras import register_uuid
 
 from database.migrate import migrate
 from dev.servers import DATABASE, EmbeddedPostgres
+
+from .importing import SAMPLE, run
 
 TEMPLATE = "migrated"
 _numbers = itertools.count(1)
@@ -23,14 +26,17 @@ class Server:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    def create(self, name: str, template: str = "template1") -> str:
-        """Create a database; its URL."""
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+    def execute(self, statement: str | sql.Composable) -> None:
+        """Run a statement that needs no transaction, or bears none."""
         connection = psycopg2.connect(self._url)
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(statement)
         connection.close()
+
+    def create(self, name: str, template: str = "template1") -> str:
+        """Create a database; its URL."""
+        self.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
         return self._url.removesuffix(DATABASE) + name
 
     def empty(self) -> str:
@@ -47,6 +53,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server, which has a database with the schema to copy from."""
     postgres = EmbeddedPostgres(Path(tmp_path_factory.mktemp("postgres")))
     running = Server(postgres.start())
+    # The tests kill clients, never this server, and nobody needs its data afterwards.
+    running.execute("ALTER SYSTEM SET fsync = off")
+    running.execute("SELECT pg_reload_conf()")
     migrate(running.create(TEMPLATE))
     yield running
     postgres.remove()
@@ -65,3 +74,17 @@ def cursor(module_url: str) -> Iterator[psycopg2.extensions.cursor]:
     with connection.cursor() as open_cursor:
         yield open_cursor
     connection.close()
+
+
+@pytest.fixture(scope="module")
+def url(server: Server) -> str:
+    """A database that the sample has been loaded into; the tests only read it."""
+    loaded = server.migrated()
+    assert run(loaded, SAMPLE).status == 0
+    return loaded
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the sample to spoil."""
+    return Path(shutil.copytree(SAMPLE, tmp_path / "sample"))
