@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 import psycopg2
 
-# Events from before there were chains have none; they are counted, not vouched for.
 CHANGED = """
     SELECT id, chain, position, hash IS DISTINCT FROM audit_hash(event, coalesce(previous, ''))
     FROM (SELECT event, id, chain, position, hash,
@@ -19,6 +18,11 @@ CHANGED = """
           WINDOW of_chain AS (PARTITION BY chain ORDER BY position)) events
     WHERE hash IS DISTINCT FROM audit_hash(event, coalesce(previous, '')) OR place <> position
     ORDER BY chain, position
+"""
+# Events from before there were chains have none: nothing vouches for them, but a later one without is no such event.
+UNCHAINED = """
+    SELECT id FROM audit_events WHERE chain IS NULL AND id > (SELECT min(id) FROM audit_events WHERE chain IS NOT NULL)
+    ORDER BY id
 """
 CUT = """
     SELECT c.chain, c.position
@@ -32,7 +36,7 @@ CUT = """
 
 
 def findings(database_url: str) -> Iterator[str]:
-    """A line for each event that was changed or follows a missing one, and each chain that lost its newest."""
+    """A line for each event that was changed, follows a missing one or is in no chain, and each chain cut short."""
     connection = psycopg2.connect(database_url)
     try:
         with connection.cursor() as cursor:
@@ -40,6 +44,9 @@ def findings(database_url: str) -> Iterator[str]:
             for event_id, chain, position, broken in cursor.fetchall():
                 what = "was changed, or the one before it was changed or is missing" if broken else "is out of place"
                 yield f"event {event_id} ({chain}, position {position}) {what}"
+            cursor.execute(UNCHAINED)
+            for (event_id,) in cursor.fetchall():
+                yield f"event {event_id} is in no chain"
             cursor.execute(CUT)
             for chain, position in cursor.fetchall():
                 yield f"chain {chain} does not end in its newest event, position {position}"

@@ -48,8 +48,5 @@ def create_roles(owner: connection, passwords: Mapping[str, str]) -> None:
                 alter = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}")
                 cursor.execute(alter.format(sql.Identifier(name), sql.Literal(password)))
         grants = sql.SQL(GRANTS.read_text(encoding="utf-8"))
-        cursor.execute(grants.format(**_identifiers(names)))
-
-
-def _identifiers(names: Mapping[str, str]) -> dict[str, sql.Identifier]:
-    return {service: sql.Identifier(name) for service, name in names.items()}
+        places = {**names, "database": owner.info.dbname}
+        cursor.execute(grants.format(**{place: sql.Identifier(name) for place, name in places.items()}))

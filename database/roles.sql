@@ -1,12 +1,20 @@
 -- What each service may do, and nothing else: applied again at every migration, so that this file is the whole truth.
--- {auth}, {doctors}, {institutions}, {patients} are the roles of this database.
+-- {auth}, {doctors}, {institutions}, {patients} are the roles of the database, {database}.
 
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {auth}, {doctors}, {institutions}, {patients};
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO {auth}, {doctors}, {institutions}, {patients};
 
--- The audit trail: everybody adds, the auth service shows it to administrators, nobody changes or deletes.
-GRANT INSERT ON audit_events TO {auth}, {doctors}, {institutions}, {patients};
+-- The roles of other databases on this server stay out. Triggers run with the owner's rights: on a temporary table of
+-- its own any role could run them with rows that it made up.
+REVOKE CONNECT, TEMPORARY ON DATABASE {database} FROM PUBLIC;
+GRANT CONNECT ON DATABASE {database} TO {auth}, {doctors}, {institutions}, {patients};
+REVOKE EXECUTE ON FUNCTION mirror_owner_status(), chain_audit_event() FROM PUBLIC;
+
+-- The audit trail: everybody adds (number, time and chain are not theirs to choose), the auth service shows it to
+-- administrators, nobody changes or deletes.
+GRANT INSERT (service, actor_type, actor_id, action, resource, patient_ids, outcome, request_id, client_address, detail)
+    ON audit_events TO {auth}, {doctors}, {institutions}, {patients};
 GRANT SELECT ON audit_events TO {auth};
 
 -- Accounts belong to the auth service. The others see whom they belong to, never a password hash.

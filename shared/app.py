@@ -172,7 +172,8 @@ class RequestMiddleware:
                 language=negotiate(request.headers.get("accept-language"), self._settings.default_language),
                 client_address=client_address(
                     request.client.host if request.client else None,
-                    request.headers.get("x-forwarded-for"),
+                    # Some proxies add a line of their own to a stranger's instead of an item to it.
+                    ",".join(request.headers.getlist("x-forwarded-for")),
                     self._trusted_networks,
                 ),
                 user_agent=request.headers.get("user-agent", "")[:256] or None,

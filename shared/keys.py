@@ -63,8 +63,8 @@ class PublishedKeys:
         async with self._lock:
             pause = REFRESH_SECONDS if self._keys else RETRY_SECONDS
             if time.monotonic() - self._asked_at >= pause:
-                self._asked_at = time.monotonic()
                 await self._load()
+                self._asked_at = time.monotonic()  # afterwards: who waited here meanwhile does not ask once more
         if not self._keys:
             raise AuthUnavailable
 
@@ -73,5 +73,6 @@ class PublishedKeys:
             published = await self._fetch()
         except AuthUnavailable:
             return
-        keys = {key["kid"]: jwt.PyJWK(key, self.algorithm).key for key in published.get("keys", [])}
+        ours = [key for key in published.get("keys", []) if key.get("alg") == self.algorithm]
+        keys = {key["kid"]: jwt.PyJWK(key, self.algorithm).key for key in ours}
         self._keys = keys or self._keys

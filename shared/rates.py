@@ -1,10 +1,12 @@
 """How often a client may call: fixed windows of the `limits` library, counted in Redis."""
 
+import math
 import time
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
+from redis.asyncio import Redis
 
 from . import redis as redis_client
 from .errors import TooManyRequests
@@ -17,15 +19,15 @@ RATE_HEADERS = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Ra
 class Rates:
     """Counts hits of one service. Raises TooManyRequests past a rate, RedisUnavailable when Redis does not answer."""
 
-    def __init__(self, settings: Settings, service: str) -> None:
+    def __init__(self, redis: Redis, settings: Settings, service: str) -> None:
         self._service = service
         self._per_client = parse(settings.request_rate_per_client)
         storage = RedisStorage(
             f"async+{settings.redis_url.get_secret_value()}",
             implementation="redispy",
             key_prefix="rates",
-            socket_timeout=settings.redis_timeout_seconds,
-            socket_connect_timeout=settings.redis_timeout_seconds,
+            # Our connections, with their time limits and their retry: after a restart of Redis the first request passes.
+            connection_pool=redis.connection_pool,
         )
         self._limiter = FixedWindowRateLimiter(storage)
 
@@ -39,6 +41,6 @@ class Rates:
             if await self._limiter.hit(rate, *identifiers):
                 return
             window = await self._limiter.get_window_stats(rate, *identifiers)
-        wait = max(1, round(window.reset_time - time.time()))
+        wait = max(1, math.ceil(window.reset_time - time.time()))
         values = (str(rate.amount), "0", str(wait), f"{rate.amount};w={rate.get_expiry()}")
         raise refusal(wait, **dict(zip(RATE_HEADERS, values, strict=True)))
