@@ -1,6 +1,7 @@
 """What the auth service's tests share: its resources in this process, and a view of Redis behind the API."""
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 from auth_app.resources import AuthResources
@@ -20,8 +21,20 @@ def redis(fleet: Fleet) -> Iterator[Redis]:
 
 
 @pytest.fixture
-async def resources(settings: Settings) -> AsyncIterator[AuthResources]:
+async def resources(fleet: Fleet, settings: Settings) -> AsyncIterator[AuthResources]:
     """The auth service's resources, on the servers of the tests."""
-    opened = AuthResources.open("auth-jwt-service", AuthSettings(**vars(settings), bcrypt_rounds=4))
+    opened = AuthResources.open("auth-jwt-service", auth_settings(fleet, settings))
     yield opened
     await opened.close()
+
+
+def auth_settings(fleet: Fleet, settings: Settings, **changes: Any) -> AuthSettings:
+    """The settings of the fleet's auth service, but as the database's owner, and the changes."""
+    environment = fleet.environments["auth"]
+    own = {
+        "jwt_private_key_file": environment["JWT_PRIVATE_KEY_FILE"],
+        "refresh_token_key": environment["REFRESH_TOKEN_KEY"],
+        "bcrypt_rounds": 4,
+        "login_rate_per_ip": environment["LOGIN_RATE_PER_IP"],
+    }
+    return AuthSettings(**{**vars(settings), **own, **changes})

@@ -619,10 +619,10 @@ def test_the_list_of_patients_is_recorded_and_not_to_be_cached(api: Api, owner: 
     patient = api.new_patient(institution=institution)
     answer = institution.institutions.get(PATIENTS, headers={"X-Request-ID": "the-request-of-this-test"})
     assert answer.headers["cache-control"] == "private, no-store"
-    owner.execute("SELECT * FROM audit_events WHERE actor_id = %s", (institution.id,))
+    owner.execute("SELECT * FROM audit_events WHERE actor_id = %s AND action = 'read'", (institution.id,))
     (recorded,) = owner.fetchall()
     assert [str(patient_id) for patient_id in recorded["patient_ids"]] == [patient.id]
-    assert (recorded["actor_type"], recorded["action"]) == ("institution", "read")
+    assert recorded["actor_type"] == "institution"
     assert (recorded["resource"], recorded["service"]) == ("patient_list", "service-institutions")
     assert (recorded["request_id"], recorded["client_address"]) == ("the-request-of-this-test", "127.0.0.1")
 

@@ -298,18 +298,20 @@ def test_an_email_can_be_used_after_a_creation_that_failed_late(api: Api, care: 
 def test_a_creation_is_recorded_with_its_patient(care: Care, owner: RealDictCursor) -> None:
     answer = _create(care.doctor)
     owner.execute(
-        "SELECT service, actor_type, actor_id, action, resource, patient_ids FROM audit_events WHERE request_id = %s",
+        "SELECT service, actor_type, actor_id, action, resource, patient_ids FROM audit_events WHERE request_id = %s "
+        "ORDER BY id",
         (answer.headers["x-request-id"],),
     )
-    events = [{name: str(value) for name, value in row.items()} for row in owner.fetchall()]
-    patient_id = answer.json()["id"]
-    assert len(events) == 1 and patient_id in events[0].pop("patient_ids")
-    assert events[0] == {
-        "service": "service-patients",
-        "actor_type": "doctor",
-        "actor_id": care.doctor.id,
-        "action": "create",
-        "resource": "patient",
+    account, patient = [{name: str(value) for name, value in row.items()} for row in owner.fetchall()]
+    for event in (account, patient):
+        assert answer.json()["id"] in event.pop("patient_ids")
+    assert account == {
+        **{"service": "auth-jwt-service", "actor_type": "service", "actor_id": "None"},
+        **{"action": "account_create", "resource": "account"},
+    }
+    assert patient == {
+        **{"service": "service-patients", "actor_type": "doctor", "actor_id": care.doctor.id},
+        **{"action": "create", "resource": "patient"},
     }
 
 
