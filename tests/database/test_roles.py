@@ -275,7 +275,7 @@ def test_a_role_without_a_password_lets_nobody_in(server: Server) -> None:
 
 def test_two_databases_of_one_server_do_not_share_roles(server: Server, url: str) -> None:
     other = server.empty()
-    migrate(other, {service: "the other fleet's" for service in SERVICES})
+    migrate(other, dict.fromkeys(SERVICES, "the other fleet's"))
     for service in SERVICES:
         psycopg2.connect(service_url(other, service, "the other fleet's")).close()
         own = service_url(url, service, PASSWORDS[service])
