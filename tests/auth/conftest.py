@@ -1,9 +1,11 @@
 """What the auth service's tests share: its resources in this process, and a view of Redis behind the API."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from auth_app.keys import SigningKeys
 from auth_app.resources import AuthResources
 from auth_app.settings import AuthSettings
 from redis import Redis
@@ -18,6 +20,13 @@ def redis(fleet: Fleet) -> Iterator[Redis]:
     client: Redis = Redis.from_url(fleet.redis_url, decode_responses=True)
     yield client
     client.close()
+
+
+@pytest.fixture
+def keys(fleet: Fleet) -> SigningKeys:
+    """The keys with which the fleet signs its access tokens."""
+    environment = fleet.environments["auth"]
+    return SigningKeys.of_files(environment["JWT_ALGORITHM"], [Path(environment["JWT_PRIVATE_KEY_FILE"])])
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from auth_app import db
+from auth_app.errors import AccountNotFound
 from psycopg2.extras import RealDictCursor
 
 from shared.errors import AccountExists, EmailTaken
@@ -25,13 +26,18 @@ async def insert(database: Database, email: str, status: str = "active", user_id
 async def test_a_new_account_is_active_and_not_verified(database: Database) -> None:
     user_id, email = uuid4(), an_email()
     row = await db.insert_user(database, user_id, email, None, "patient", "missing")
-    assert row == {"id": user_id, "email": email, "user_type": "patient", "is_active": True, "is_verified": False}
+    assert row["created_at"] == row["updated_at"]
+    assert row == {
+        **{"id": user_id, "email": email, "user_type": "patient", "reference_id": user_id},
+        **{"is_active": True, "is_verified": False, "owner_status": "missing", "last_login_at": None},
+        **{"created_at": row["created_at"], "updated_at": row["updated_at"]},
+    }
 
 
 async def test_an_account_is_found_by_its_email_in_any_case(database: Database) -> None:
     email = an_email()
     user_id = await insert(database, email)
-    found = await db.find_user_by_email(database, email.upper())
+    found = await db.find_credentials(database, email.upper())
     assert found == {
         **{"id": user_id, "email": email, "password_hash": "a hash", "user_type": "admin"},
         **{"owner_status": "active", "is_active": True},
@@ -39,13 +45,16 @@ async def test_an_account_is_found_by_its_email_in_any_case(database: Database) 
 
 
 async def test_an_unknown_email_finds_nothing(database: Database) -> None:
-    assert await db.find_user_by_email(database, an_email()) is None
+    assert await db.find_credentials(database, an_email()) is None
 
 
 async def test_an_account_whose_owner_is_missing_is_not_found(database: Database) -> None:
     email = an_email()
-    await insert(database, email, "missing")
-    assert await db.find_user_by_email(database, email) is None
+    user_id = await insert(database, email, "missing")
+    assert await db.find_credentials(database, email) is None
+    assert await db.find_credentials_by_id(database, user_id) is None
+    with pytest.raises(AccountNotFound):
+        await db.get_account(database, user_id)
 
 
 @pytest.mark.parametrize("status", ["active", "unavailable", "deleted"])
@@ -82,14 +91,22 @@ async def test_a_login_is_remembered_and_is_no_change_of_the_account(database: D
     user_id = await insert(database, an_email())
     owner.execute("SELECT updated_at FROM users WHERE id = %s", [user_id])
     before = owner.fetchone()
-    assert await db.update_last_login(database, user_id) == {"owner_status": "active", "is_active": True}
+    assert await db.update_last_login(database, user_id, "a hash") == {"owner_status": "active", "is_active": True}
     owner.execute("SELECT last_login_at, updated_at FROM users WHERE id = %s", [user_id])
     after = owner.fetchone()
     assert after["last_login_at"] and after["updated_at"] == before["updated_at"]
 
 
 async def test_the_login_of_no_account_is_not_remembered(database: Database) -> None:
-    assert await db.update_last_login(database, uuid4()) is None
+    assert await db.update_last_login(database, uuid4(), "a hash") is None
+
+
+async def test_the_login_with_a_password_that_was_changed_meanwhile_is_not_remembered(database: Database) -> None:
+    user_id = await insert(database, an_email())
+    assert await db.update_password_hash(database, user_id, "a hash", "another")
+    assert not await db.update_password_hash(database, user_id, "a hash", "a third")
+    assert await db.update_last_login(database, user_id, "a hash") is None
+    assert await db.update_last_login(database, user_id, "another")
 
 
 async def test_only_abandoned_accounts_older_than_an_hour_are_swept(database: Database, owner: RealDictCursor) -> None:

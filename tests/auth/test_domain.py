@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import psycopg2
 import pytest
-from auth_app import domain
+from auth_app import accounts, domain
 from auth_app.passwords import Hasher
 from auth_app.resources import AuthResources
 from psycopg2.extras import RealDictCursor
@@ -15,11 +15,13 @@ from redis import Redis
 
 from dev.fleet import Fleet
 from shared import errors
+from shared.caller import NO_ID, Caller
 from shared.errors import Problem
 from shared.login import Login
 from tests.support import PASSWORD, Api, unique
 
 pytestmark = pytest.mark.anyio
+SERVICE = Caller("service", NO_ID)
 
 
 class CountingHasher(Hasher):
@@ -37,8 +39,8 @@ class CountingHasher(Hasher):
 async def an_account(resources: AuthResources, owner: RealDictCursor, status: str = "active") -> tuple[UUID, str]:
     """An account as it is when its doctor is `status`."""
     user_id, email = uuid4(), f"{unique('doctora')}@example.com"
-    new = domain.NewAccount(email=email, password=PASSWORD, user_type="doctor", reference_id=user_id)
-    await domain.create_account(resources, new)
+    new = accounts.NewAccount(email=email, password=PASSWORD, user_type="doctor", reference_id=user_id)
+    await accounts.create_account(resources, SERVICE, new)
     owner.execute("UPDATE users SET owner_status = %s WHERE id = %s", [status, user_id])
     return user_id, email
 
@@ -59,9 +61,9 @@ async def an_account(resources: AuthResources, owner: RealDictCursor, status: st
 )
 def test_a_new_account_takes_nothing_but_its_four_fields(change: dict[str, object]) -> None:
     fields = {"email": "ana@example.com", "password": PASSWORD, "user_type": "doctor", "reference_id": str(uuid4())}
-    assert domain.NewAccount.model_validate(fields)
+    assert accounts.NewAccount.model_validate(fields)
     with pytest.raises(ValidationError):
-        domain.NewAccount.model_validate(fields | change)
+        accounts.NewAccount.model_validate(fields | change)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +104,7 @@ async def test_an_account_that_is_not_active_opens_no_session(
     user_id, email = await an_account(resources, owner, status)
     with pytest.raises(refusal):
         await domain.login(resources, Login(email=email, password=PASSWORD), None)
-    assert not redis.exists(f"user-sessions:{user_id}")
+    assert not redis.exists(f"sessions-of:{user_id}")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ async def test_an_account_that_closes_during_a_login_opens_no_session(
     try:
         connection.cursor().execute(f"UPDATE users SET {change} WHERE id = %s", [user_id])
         login = asyncio.create_task(domain.login(resources, Login(email=email, password=PASSWORD), None))
-        while not redis.exists(f"user-sessions:{user_id}"):
+        while not redis.exists(f"sessions-of:{user_id}"):
             assert not login.done()
             await asyncio.sleep(0.002)
         connection.commit()
@@ -129,7 +131,7 @@ async def test_an_account_that_closes_during_a_login_opens_no_session(
             await login
     finally:
         connection.close()
-    assert not redis.exists(f"user-sessions:{user_id}")
+    assert not redis.exists(f"sessions-of:{user_id}")
 
 
 async def test_a_login_that_can_not_be_remembered_opens_no_session(
@@ -143,7 +145,7 @@ async def test_a_login_that_can_not_be_remembered_opens_no_session(
             await domain.login(resources, Login(email=email, password=PASSWORD), None)
     finally:
         connection.close()
-    assert not redis.exists(f"user-sessions:{user_id}")
+    assert not redis.exists(f"sessions-of:{user_id}")
 
 
 async def test_creating_an_account_sweeps_the_abandoned_ones(resources: AuthResources, owner: RealDictCursor) -> None:
@@ -157,7 +159,7 @@ async def test_creating_an_account_sweeps_the_abandoned_ones(resources: AuthReso
 
 async def test_an_admin_is_its_own_reference_and_logs_in(resources: AuthResources, api: Api) -> None:
     email = f"{unique('admin')}@example.com"
-    assert await domain.create_admin(resources, email, PASSWORD)
+    assert await accounts.create_admin(resources, email, PASSWORD)
     answer = api.anonymous.auth.post("/auth/login", json={"email": email, "password": PASSWORD}).json()
     assert answer["user_type"] == "admin" and answer["user_id"] == answer["reference_id"]
 
@@ -165,14 +167,14 @@ async def test_an_admin_is_its_own_reference_and_logs_in(resources: AuthResource
 async def test_an_admin_has_a_good_password_and_an_email_of_its_own(resources: AuthResources) -> None:
     email = f"{unique('admin')}@example.com"
     with pytest.raises(errors.PasswordTooShort):
-        await domain.create_admin(resources, email, "short")
-    assert await domain.create_admin(resources, email, PASSWORD)
+        await accounts.create_admin(resources, email, "short")
+    assert await accounts.create_admin(resources, email, PASSWORD)
     with pytest.raises(errors.EmailTaken):
-        await domain.create_admin(resources, email.upper(), PASSWORD)
+        await accounts.create_admin(resources, email.upper(), PASSWORD)
 
 
 async def test_the_first_admin_is_created_only_once(resources: AuthResources, api: Api, owner: RealDictCursor) -> None:
     email = f"{unique('admin')}@example.com"
-    assert not await domain.create_admin(resources, email, PASSWORD, only_first=True)
+    assert not await accounts.create_admin(resources, email, PASSWORD, only_first=True)
     owner.execute("SELECT FROM users WHERE email = %s", [email])
     assert not owner.fetchall()

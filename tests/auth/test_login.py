@@ -40,7 +40,7 @@ def attempt(api: Api, service: str, email: str, password: str, **headers: str) -
 
 
 def sessions_of(redis: Redis, user_id: str) -> set[str]:
-    return set(redis.smembers(f"user-sessions:{user_id}"))
+    return set(redis.zrange(f"sessions-of:{user_id}", 0, -1))
 
 
 def test_a_login_answers_with_every_field_of_the_contract(api: Api, doctor: User) -> None:
@@ -51,7 +51,7 @@ def test_a_login_answers_with_every_field_of_the_contract(api: Api, doctor: User
     assert pair["user_id"] == pair["reference_id"] == doctor.id
     assert (pair["user_type"], pair["email"], pair["token_type"]) == ("doctor", doctor.email, "bearer")
     assert pair["expires_in"] == 900 and UUID(pair["session_id"])
-    assert pair["refresh_token"] is None and pair["refresh_expires_in"] is None
+    assert pair["refresh_token"] and pair["refresh_expires_in"] == 3_600
     assert answer.headers["cache-control"] == "private, no-store"
 
 

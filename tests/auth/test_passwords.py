@@ -6,9 +6,9 @@ from threading import Event
 
 import bcrypt
 import pytest
-from auth_app.passwords import MAX_BYTES, Hasher, check_rules, normalised
+from auth_app.passwords import MAX_BYTES, Hasher, check_rules, needs_rehash, normalised
 
-from shared.errors import Busy, PasswordTooLong, PasswordTooShort
+from shared.errors import Busy, PasswordTooCommon, PasswordTooLong, PasswordTooShort
 
 pytestmark = pytest.mark.anyio
 QUEUE = 2
@@ -34,22 +34,44 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Event:
     return gate
 
 
-@pytest.mark.parametrize("password", ["12345678", "ñ" * 36, "x" * MAX_BYTES, "contraseña con espacios", "🔑" * 8])
+EMAIL = "ana.lopez@clinica.mx"
+
+
+@pytest.mark.parametrize("password", ["kR7-pq1z", "ñ" * 36, "x" * MAX_BYTES, "contraseña con espacios", "🔑" * 8])
 def test_a_password_from_eight_characters_to_seventy_two_bytes_may_be_set(password: str) -> None:
-    check_rules(password, 8)
+    check_rules(password, EMAIL, 8)
 
 
 @pytest.mark.parametrize("password", ["", "1234567", "🔑" * 7])
 def test_the_minimum_counts_characters(password: str) -> None:
     with pytest.raises(PasswordTooShort) as raised:
-        check_rules(password, 8)
+        check_rules(password, EMAIL, 8)
     assert "8" in raised.value.errors[0].en and raised.value.errors[0].field == "password"
 
 
 @pytest.mark.parametrize("password", ["x" * 73, "ñ" * 37, "🔑" * 19])
 def test_the_maximum_counts_bytes(password: str) -> None:
     with pytest.raises(PasswordTooLong):
-        check_rules(password, 8)
+        check_rules(password, EMAIL, 8)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        *("password", "12345678", "iloveyou", "Qwerty123", "PASSWORD1", "  password  "),
+        *("ana.lopez@clinica.mx", "Ana.Lopez@Clinica.MX", "ana.lopez", "ANA.LOPEZ2026!", "ana.lopez@clinica.mx1"),
+        *("predicthealth", "PredictHealth", "PredictHealth2026!", "predicthealth-1"),
+    ],
+)
+def test_what_attackers_try_first_may_not_be_set(password: str) -> None:
+    with pytest.raises(PasswordTooCommon) as raised:
+        check_rules(password, EMAIL, 8, "new_password")
+    assert [(error.field, error.code) for error in raised.value.errors] == [("new_password", "password_too_common")]
+
+
+def test_a_hash_of_another_cost_is_to_be_renewed() -> None:
+    stored = bcrypt.hashpw(b"correct horse", bcrypt.gensalt(5)).decode()
+    assert needs_rehash(stored, 4) and needs_rehash(stored, 12) and not needs_rehash(stored, 5)
 
 
 def test_two_ways_to_type_a_letter_are_one_password() -> None:

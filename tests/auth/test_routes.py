@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import httpx
 import jwt
 import pytest
+from auth_app.keys import SigningKeys
 from redis import Redis
 
 from dev.fleet import Fleet
@@ -31,15 +32,14 @@ def doctor(api: Api, institution: User) -> User:
     return api.new_doctor(institution)
 
 
-@pytest.fixture
-def key(fleet: Fleet) -> str:
-    """The key that signs access tokens."""
-    return fleet.environment["JWT_SECRET_KEY"]
-
-
 def claims_of(token: str) -> dict[str, Any]:
     claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
     return claims
+
+
+def of_secret(key: str) -> SigningKeys:
+    """Signs as the fleet's services do."""
+    return SigningKeys.of_secrets([key])
 
 
 def post(api: Api, path: str, token: str | None = None, **headers: str) -> httpx.Response:
@@ -53,23 +53,23 @@ def post(api: Api, path: str, token: str | None = None, **headers: str) -> httpx
 @pytest.mark.parametrize("service", PROTECTED)
 @pytest.mark.parametrize("forgery", FORGERIES.values(), ids=FORGERIES.keys())
 def test_a_forged_token_opens_nothing(
-    forgery: Forgery, service: str, doctor: User, key: str, fleet: Fleet, api: Api
+    forgery: Forgery, service: str, doctor: User, keys: SigningKeys, fleet: Fleet, api: Api
 ) -> None:
-    answer = ask(api, service, forgery(claims_of(doctor.token), key))
+    answer = ask(api, service, forgery(claims_of(doctor.token), keys))
     assert_problem(answer, 401, "unauthenticated")
     assert answer.headers["www-authenticate"] == BAD_TOKEN
 
 
 @pytest.mark.parametrize("service", PROTECTED)
 def test_an_expired_token_and_one_without_its_session_open_nothing(
-    service: str, doctor: User, key: str, fleet: Fleet, api: Api
+    service: str, doctor: User, keys: SigningKeys, fleet: Fleet, api: Api
 ) -> None:
     claims = claims_of(doctor.token)
     for token in (
-        expired(claims, key),
-        forged(claims, key, sid=str(uuid4())),
-        forged(claims, key, sub=str(uuid4())),
-        forged(claims, key, user_type="admin"),
+        expired(claims, keys),
+        forged(claims, keys, sid=str(uuid4())),
+        forged(claims, keys, sub=str(uuid4())),
+        forged(claims, keys, user_type="admin"),
     ):
         answer = ask(api, service, token)
         assert_problem(answer, 401, "unauthenticated")
@@ -138,8 +138,8 @@ def invalid(reason: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("forgery", FORGERIES.values(), ids=FORGERIES.keys())
-def test_a_forged_token_is_invalid(forgery: Forgery, api: Api, doctor: User, key: str) -> None:
-    token = forgery(claims_of(doctor.token), key)
+def test_a_forged_token_is_invalid(forgery: Forgery, api: Api, doctor: User, keys: SigningKeys) -> None:
+    token = forgery(claims_of(doctor.token), keys)
     answer = post(api, "/auth/verify-token", token)
     assert (answer.status_code, answer.json()) == (200, invalid("invalid"))
 
@@ -154,8 +154,8 @@ def test_no_token_at_all_and_a_services_credential_are_invalid(api: Api, fleet: 
         assert (answer.status_code, answer.json()) == (200, invalid("invalid"))
 
 
-def test_an_expired_token_is_said_to_be_expired(api: Api, doctor: User, key: str) -> None:
-    answer = post(api, "/auth/verify-token", expired(claims_of(doctor.token), key))
+def test_an_expired_token_is_said_to_be_expired(api: Api, doctor: User, keys: SigningKeys) -> None:
+    answer = post(api, "/auth/verify-token", expired(claims_of(doctor.token), keys))
     assert (answer.status_code, answer.json()) == (200, invalid("expired"))
 
 
@@ -168,9 +168,9 @@ def test_a_token_whose_session_has_ended_is_said_to_be_revoked(api: Api, doctor:
 
 @pytest.mark.parametrize("changes", [{"sub": str(uuid4())}, {"user_type": "admin"}])
 def test_a_token_that_is_not_its_sessions_is_not_valid(
-    changes: dict[str, str], api: Api, doctor: User, key: str
+    changes: dict[str, str], api: Api, doctor: User, keys: SigningKeys
 ) -> None:
-    token = forged(claims_of(doctor.token), key, **changes)
+    token = forged(claims_of(doctor.token), keys, **changes)
     assert post(api, "/auth/verify-token", token).json() == invalid("revoked")
     assert post(api, "/auth/session/validate", token).json()["valid"] is False
 
@@ -196,10 +196,10 @@ def test_a_living_session_shows_whose_it_is(method: str, api: Api, doctor: User)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_without_a_living_session_the_answer_says_so(method: str, api: Api, doctor: User, key: str) -> None:
+def test_without_a_living_session_the_answer_says_so(method: str, api: Api, doctor: User, keys: SigningKeys) -> None:
     ended = api.log_in("auth", doctor.email)
     ended.auth.post("/auth/logout")
-    for token in ("abc", ended.token, expired(claims_of(doctor.token), key)):
+    for token in ("abc", ended.token, expired(claims_of(doctor.token), keys)):
         for language, message in (
             ("en", "The session is not valid or has ended."),
             ("es", "La sesión no es válida o ya terminó."),
@@ -237,15 +237,15 @@ def test_a_further_logout_gets_the_same_answer(api: Api, doctor: User) -> None:
     assert first.json() == second.json() == {"success": True, "message": "La sesión se cerró."}
 
 
-def test_an_expired_token_ends_its_session_too(api: Api, doctor: User, key: str, fleet: Fleet) -> None:
+def test_an_expired_token_ends_its_session_too(api: Api, doctor: User, keys: SigningKeys, fleet: Fleet) -> None:
     user = api.log_in("auth", doctor.email)
-    assert post(api, "/auth/logout", expired(claims_of(user.token), key)).status_code == 200
+    assert post(api, "/auth/logout", expired(claims_of(user.token), keys)).status_code == 200
     assert statuses(api, user.token) == DEAD
 
 
 @pytest.mark.parametrize("forgery", FORGERIES.values(), ids=FORGERIES.keys())
-def test_a_forged_token_ends_nothing(forgery: Forgery, api: Api, doctor: User, key: str, fleet: Fleet) -> None:
-    answer = post(api, "/auth/logout", forgery(claims_of(doctor.token), key))
+def test_a_forged_token_ends_nothing(forgery: Forgery, api: Api, doctor: User, keys: SigningKeys, fleet: Fleet) -> None:
+    answer = post(api, "/auth/logout", forgery(claims_of(doctor.token), keys))
     assert_problem(answer, 401, "unauthenticated")
     assert answer.headers["www-authenticate"] == BAD_TOKEN
     assert ask(api, "doctors", doctor.token).status_code == 200
@@ -279,9 +279,12 @@ def test_a_service_and_an_admin_create_accounts(user_type: str, api: Api, servic
         body = account_body(user_type=user_type)
         answer = client.post("/users/create", json=body)
         assert answer.status_code == 201
-        assert answer.json() == {
-            **{"id": body["reference_id"], "email": body["email"], "user_type": user_type},
+        document = answer.json()
+        assert document.pop("created_at") == document.pop("updated_at")
+        assert document == {
+            **{"id": body["reference_id"], "email": body["email"], "user_type": user_type, "last_login_at": None},
             **{"reference_id": body["reference_id"], "is_active": True, "is_verified": False},
+            **{"owner_status": "missing"},
         }
 
 
@@ -304,8 +307,8 @@ def test_others_may_create_no_account_whatever_the_body(api: Api, doctor: User, 
         ),
         lambda key: issue_service_token(key, "service-doctors", "service-patients"),
         lambda key: issue_service_token(key, "service-doctors", "predicthealth"),
-        lambda key: forged(claims_of(issue_service_token(key, "a", "auth-jwt-service")), key, typ="access"),
-        lambda key: expired(claims_of(issue_service_token(key, "a", "auth-jwt-service")), key),
+        lambda key: forged(claims_of(issue_service_token(key, "a", "auth-jwt-service")), of_secret(key), typ="access"),
+        lambda key: expired(claims_of(issue_service_token(key, "a", "auth-jwt-service")), of_secret(key)),
     ],
     ids=["another key", "another audience", "the users' audience", "another kind", "expired"],
 )
@@ -345,6 +348,8 @@ def test_a_reference_has_one_account(service: httpx.Client, doctor: User) -> Non
         ("x" * 73, "password_too_long"),
         ("ñ" * 37, "password_too_long"),
         ("x" * 5_000, "password_too_long"),
+        ("password123", "password_too_common"),
+        ("PredictHealth", "password_too_common"),
     ],
 )
 def test_a_password_that_breaks_a_rule_is_refused_by_its_name(
