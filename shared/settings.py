@@ -5,7 +5,7 @@ import sys
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # Known to everyone who reads this file, so refused in production: they let one service be run by hand in development.
@@ -59,6 +59,16 @@ class Settings(BaseSettings):
 
     request_rate_per_client: Rate = "600/minute"
     trusted_proxies: str = ""  # comma-separated addresses and networks whose X-Forwarded-For counts, none by default
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _refuse_other_than_networks(cls, value: str) -> str:
+        try:
+            for item in _items(value):
+                ip_network(item)
+        except ValueError:
+            raise ValueError("must be addresses and networks (10.0.0.0/8), separated by commas") from None
+        return value
 
     @model_validator(mode="after")
     def _refuse_weak_keys(self) -> Self:
