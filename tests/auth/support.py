@@ -1,10 +1,15 @@
-"""What the four services answer to a token."""
+"""What the auth service's tests do over and over: ask all four services, log in, refresh, all at once."""
 
-from typing import Any
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import httpx
 
-from tests.support import Api
+from tests.support import PASSWORD, Api
+
+Result = TypeVar("Result")
 
 # One route of each service that needs a living session; a doctor, patient or institution may not create users.
 PROTECTED = {
@@ -27,3 +32,25 @@ def ask(api: Api, service: str, token: str | None, **request: Any) -> httpx.Resp
 def statuses(api: Api, token: str | None) -> dict[str, int]:
     """What each service answers to a token: ALIVE or DEAD."""
     return {service: ask(api, service, token).status_code for service in PROTECTED}
+
+
+def log_in(url: str, email: str, password: str = PASSWORD, **headers: str) -> httpx.Response:
+    """The answer of a service to a login, over a connection of its own."""
+    return httpx.post(f"{url}/auth/login", json={"email": email, "password": password}, headers=headers, timeout=30)
+
+
+def refresh(url: str, token: str) -> httpx.Response:
+    """The answer of the auth service to a refresh, over a connection of its own."""
+    return httpx.post(f"{url}/auth/refresh", json={"refresh_token": token}, timeout=30)
+
+
+def at_once(times: int, action: Callable[[int], Result]) -> list[Result]:
+    """Do it `times` times at the same moment, with the number of each; the results in order."""
+    barrier = threading.Barrier(times)
+
+    def act(number: int) -> Result:
+        barrier.wait(20)
+        return action(number)
+
+    with ThreadPoolExecutor(times) as pool:
+        return list(pool.map(act, range(times)))
