@@ -152,7 +152,8 @@ async def refresh(res: AuthResources, token: str) -> dict[str, Any]:
         raise errors.InvalidRefreshToken
     if spent.outcome == "reused":
         actor = events.session_of(spent.user_type, spent.user_id, presented.session_id)
-        await events.record(res, res.db, "refresh_reuse", actor, outcome="failure")
+        session_id = str(presented.session_id)
+        await events.record(res, res.db, "refresh_reuse", actor, outcome="failure", session_id=session_id)
         raise errors.RefreshTokenReused
     user = await db.find_credentials_by_id(res.db, spent.user_id)
     if user is None or not user["is_active"] or user["owner_status"] != "active":

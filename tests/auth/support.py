@@ -3,10 +3,15 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 
+from dev import processes
+from dev.fleet import Fleet
+from dev.services import Service
+from dev.settings import free_port
 from tests.support import PASSWORD, Api
 
 Result = TypeVar("Result")
@@ -59,3 +64,18 @@ def at_once(times: int, action: Callable[[int], Result]) -> list[Result]:
 
     with ThreadPoolExecutor(times) as pool:
         return list(pool.map(act, range(times)))
+
+
+def wait_until(happened: Callable[[], object], seconds: float = 20) -> None:
+    """Return when it has happened; a test that waits in vain fails."""
+    assert processes.wait_until(happened, seconds), "it does not happen"
+
+
+def another_auth_service(fleet: Fleet, data_dir: Path, **changes: str) -> Service:
+    """An auth service with other settings on the servers of the fleet, started; who asked for it stops it."""
+    for folder in ("logs", "run"):
+        (data_dir / folder).mkdir()
+    environment = fleet.environments["auth"] | changes
+    service = Service("auth", host="127.0.0.1", port=free_port(), data_dir=data_dir, env=environment)
+    service.start()
+    return service
