@@ -19,7 +19,7 @@ Usage: ./fleet VERB [arguments]
                   create another admin; asks for the password, or takes ADMIN_PASSWORD
   keys rotate     make a new key to sign access tokens; nobody is logged out
   audit verify    recompute the audit trail's chains; finds what was changed or is missing
-  lock            resolve the dependencies anew and write requirements.lock and each requirements.txt (needs uv)
+  lock            resolve the dependencies anew and write every lock and requirements.txt (needs uv)
   help            show this
 
 The environment chooses: PREDICTHEALTH_DATA_DIR (.predicthealth), HOST (127.0.0.1), AUTH_PORT (8003),
