@@ -1,4 +1,4 @@
-"""`./fleet lock`: writes requirements.lock, with the tools requirements-dev.lock, and each service's requirements.txt."""
+"""`./fleet lock`: writes requirements.lock, requirements-dev.lock and each service's requirements.txt."""
 
 import shutil
 import subprocess
