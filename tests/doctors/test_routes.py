@@ -715,6 +715,14 @@ def test_a_doctor_moves_to_another_institution_only_without_patients(
     assert_problem(answer, 409, "doctor_has_patients")
 
 
+def test_a_deleted_institution_gets_no_doctors(api: Api, institution: User) -> None:
+    closed, doctor = api.new_institution(), api.new_doctor(institution)
+    assert api.admin.institutions.delete(f"/api/v1/institutions/{closed.id}").status_code == 204
+    answer = api.admin.doctors.put(path_of(doctor), json={"institution_id": closed.id})
+    assert fields_of(answer) == ["institution_id"]
+    assert fields_of(api.admin.doctors.post("/api/v1/doctors", json=doctor_body(closed.id))) == ["institution_id"]
+
+
 def test_a_foreign_doctor_is_neither_changed_nor_deleted(
     api: Api, doctor: User, institution: User, other_institution: User
 ) -> None:
