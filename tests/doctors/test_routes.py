@@ -786,3 +786,11 @@ def test_the_specialties_are_for_every_role_in_its_language(
             assert answer.status_code == 200 and set(answer.json()) == {"items"}
             assert {"id": GENERAL_PRACTICE, "name": name, "category": category} in answer.json()["items"]
     assert fields_of(doctor.doctors.get("/api/v1/specialties", params={"limit": 1})) == ["limit"]
+
+
+def test_an_unknown_institution_is_told_before_a_taken_email(api: Api) -> None:
+    institution = api.new_institution()
+    taken = api.new_doctor(institution)
+    body = doctor_body(str(uuid4()), contact_email={"email_address": taken.email})
+    refused = assert_problem(api.admin.doctors.post("/api/v1/doctors", json=body), 422, "validation_failed")
+    assert refused["errors"][0]["field"] == "institution_id"

@@ -274,7 +274,7 @@ def test_an_email_can_be_used_after_a_creation_that_failed_late(api: Api, care: 
     email = f"{unique('tarde')}@example.com"
     contact = {"email_address": email}
     # Refused by the database after the account, the patient's row and, with the blood type, the profile's turn.
-    for fields in ({"sex_id": 99}, {"doctor_id": str(uuid4())}, {"health_profile": {"blood_type_id": 99}}):
+    for fields in ({"sex_id": 99}, {"gender_id": 99}, {"health_profile": {"blood_type_id": 99}}):
         answer = _create(api.admin, **{"doctor_id": care.doctor.id, "contact_email": contact} | fields)
         assert_problem(answer, 422, "validation_failed")
         assert_problem(
