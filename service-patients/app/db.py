@@ -68,7 +68,7 @@ _NEWEST_FIRST = """
     LIMIT %(limit)s + 1
 """
 
-LIST_PATIENTS = audited(_PATIENT + " WHERE " + _LISTED + _NEWEST_FIRST)
+LIST_PATIENTS = audited(_PATIENT + " WHERE " + _LISTED + _NEWEST_FIRST, page=True)
 
 # A page by name and a page by e-mail, each by whichever index is the better one for this term: the trigrams' where few
 # match, the list's own where so many do that the walk soon has its page. An OR over both tables could use neither.
@@ -83,7 +83,8 @@ SEARCH_PATIENTS = audited(
     + " AND search_key(e.email_address) LIKE search_key(%(q)s) "
     + _NEWEST_FIRST
     + "))"
-    + _NEWEST_FIRST
+    + _NEWEST_FIRST,
+    page=True,
 )
 
 INSERT_PATIENT = """

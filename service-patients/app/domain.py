@@ -318,6 +318,7 @@ async def create_patient(res: ClientResources, caller: Caller, new: NewPatient) 
     owners = owners_of(caller, new.doctor_id, new.institution_id)
     refuse_incomplete_contact(new.emergency_contact_name, new.emergency_contact_phone)
     patient_id, email = uuid4(), new.contact_email.email_address
+    await _hold_owners(res.db, owners)  # what is plainly wrong is said before an account is made
     # The account comes first and opens nothing until its patient exists; left alone, it is swept.
     await res.auth.create_user(email, new.password, "patient", patient_id)
     columns = new.model_dump(exclude={"contact_email", "contact_phone", "health_profile", "password"}) | owners

@@ -71,6 +71,7 @@ def pages(client: httpx.Client, path: str, items: str, **parameters: Any) -> lis
         answer = client.get(path, params={**parameters, **place})
         assert answer.status_code == 200, answer.text
         found.append(answer.json()[items])
+        assert answer.json()["next_cursor"] != cursor or cursor is None, "the list stands still"
         cursor = answer.json()["next_cursor"]
         if cursor is None:
             return found
@@ -349,6 +350,7 @@ def test_only_the_patients_on_the_page_are_recorded(api: Api, institution: User,
         owner.execute("SELECT patient_ids FROM audit_events WHERE request_id = %s", [request_id])
         (event,) = owner.fetchall()
         assert sorted(map(str, event["patient_ids"])) == sorted(patient["id"] for patient in page["patients"])
+        assert page["next_cursor"] != cursor or cursor is None, "the list stands still"
         cursor, seen = page["next_cursor"], seen + len(page["patients"])
     assert seen == 3
 
@@ -390,6 +392,7 @@ def test_doctors_are_walked_page_by_page_newest_first_while_others_write(api: Ap
     while cursor:
         page = institution.doctors.get("/api/v1/doctors", params={"limit": 1, "cursor": cursor}).json()
         found += [doctor["id"] for doctor in page["items"]]
+        assert page["next_cursor"] != cursor, "the list stands still"
         cursor = page["next_cursor"]
     assert found == [made[4], made[3], *sorted(made[:3], reverse=True)]
 
@@ -712,6 +715,14 @@ def test_a_doctor_moves_to_another_institution_only_without_patients(
     assert_problem(answer, 409, "doctor_has_patients")
 
 
+def test_a_deleted_institution_gets_no_doctors(api: Api, institution: User) -> None:
+    closed, doctor = api.new_institution(), api.new_doctor(institution)
+    assert api.admin.institutions.delete(f"/api/v1/institutions/{closed.id}").status_code == 204
+    answer = api.admin.doctors.put(path_of(doctor), json={"institution_id": closed.id})
+    assert fields_of(answer) == ["institution_id"]
+    assert fields_of(api.admin.doctors.post("/api/v1/doctors", json=doctor_body(closed.id))) == ["institution_id"]
+
+
 def test_a_foreign_doctor_is_neither_changed_nor_deleted(
     api: Api, doctor: User, institution: User, other_institution: User
 ) -> None:
@@ -775,3 +786,11 @@ def test_the_specialties_are_for_every_role_in_its_language(
             assert answer.status_code == 200 and set(answer.json()) == {"items"}
             assert {"id": GENERAL_PRACTICE, "name": name, "category": category} in answer.json()["items"]
     assert fields_of(doctor.doctors.get("/api/v1/specialties", params={"limit": 1})) == ["limit"]
+
+
+def test_an_unknown_institution_is_told_before_a_taken_email(api: Api) -> None:
+    institution = api.new_institution()
+    taken = api.new_doctor(institution)
+    body = doctor_body(str(uuid4()), contact_email={"email_address": taken.email})
+    refused = assert_problem(api.admin.doctors.post("/api/v1/doctors", json=body), 422, "validation_failed")
+    assert refused["errors"][0]["field"] == "institution_id"
