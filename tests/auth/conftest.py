@@ -14,7 +14,6 @@ from dev.fleet import Fleet
 from shared.settings import Settings
 from tests.support import Api
 
-
 # Of the second fleet. It believes X-Forwarded-For of this machine, so a test chooses the address that it comes from.
 OTHER_ENVIRONMENT = {
     "ADMIN_EMAIL": "admin@example.com",

@@ -107,7 +107,14 @@ def test_the_list_is_paged_newest_first_each_once(api: Api, institution: User) -
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"user_type": "service"}, {"is_active": "perhaps"}, {"q": ""}, {"limit": 0}, {"limit": 201}, {"usertype": "doctor"}],
+    [
+        {"user_type": "service"},
+        {"is_active": "perhaps"},
+        {"q": ""},
+        {"limit": 0},
+        {"limit": 201},
+        {"usertype": "doctor"},
+    ],
 )
 def test_a_filter_that_is_none_is_refused(parameters: dict[str, Any], api: Api) -> None:
     document = assert_problem(api.admin.auth.get("/users", params=parameters), 422, "validation_failed")
@@ -155,7 +162,9 @@ def test_no_admin_locks_itself_out(api: Api) -> None:
     assert statuses(api, api.admin.token)["auth"] != 401
 
 
-@pytest.mark.parametrize("body", [{}, {"is_active": None}, {"is_active": "x"}, {"is_active": False, "user_type": "admin"}])
+@pytest.mark.parametrize(
+    "body", [{}, {"is_active": None}, {"is_active": "x"}, {"is_active": False, "user_type": "admin"}]
+)
 def test_nothing_but_the_state_is_changed(body: dict[str, Any], api: Api, doctor: User) -> None:
     assert_problem(api.admin.auth.patch(f"/users/{doctor.id}", json=body), 422, "validation_failed")
     assert statuses(api, doctor.token) == ALIVE
@@ -167,7 +176,12 @@ def test_only_an_admin_sees_and_changes_accounts_and_reads_the_trail(
     patient = api.new_patient(doctor)
     service = issue_service_token(fleet.environment["FLEET_INTERNAL_KEY"], "service-doctors", "auth-jwt-service")
     requests = [
-        *(("GET", "/users"), ("GET", f"/users/{doctor.id}"), ("PATCH", f"/users/{doctor.id}"), ("GET", "/api/v1/audit")),
+        *(
+            ("GET", "/users"),
+            ("GET", f"/users/{doctor.id}"),
+            ("PATCH", f"/users/{doctor.id}"),
+            ("GET", "/api/v1/audit"),
+        ),
     ]
     for method, path in requests:
         for user in (doctor, institution, patient):

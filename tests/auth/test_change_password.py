@@ -61,7 +61,11 @@ def test_a_wrong_current_password_changes_nothing(wrong: str, api: Api, doctor: 
     ("new", "code"),
     [
         *(("seven77", "password_too_short"), ("ñ" * 37, "password_too_long"), ("password123", "password_too_common")),
-        *(("PredictHealth!", "password_too_common"), ("nul\x00nul\x00", "validation_failed"), (None, "validation_failed")),
+        *(
+            ("PredictHealth!", "password_too_common"),
+            ("nul\x00nul\x00", "validation_failed"),
+            (None, "validation_failed"),
+        ),
     ],
 )
 def test_a_rule_that_the_new_one_breaks_is_named(new: Any, code: str, doctor: User) -> None:

@@ -65,7 +65,8 @@ def test_the_clients_own_address_and_browser_reach_its_session(
 
 
 @pytest.mark.parametrize(
-    "chain", ["{mine}, {genuine}", "::1, {mine}, {genuine}", "not an address, {genuine}", "{genuine}, 127.0.0.9", "{genuine}"]
+    "chain",
+    ["{mine}, {genuine}", "::1, {mine}, {genuine}", "not an address, {genuine}", "{genuine}, 127.0.0.9", "{genuine}"],
 )
 def test_of_a_chain_only_what_a_trusted_proxy_added_counts(chain: str, other_api: Api, doctor: User) -> None:
     genuine = an_address()

@@ -169,7 +169,8 @@ async def test_parallel_right_ones_all_pass_also_between_wrong_ones(guesses: Gue
         account = an_email()
         for _ in range(4):
             await guess(guesses, account, "10.0.0.1")
-        assert await asyncio.gather(*(guess(guesses, account, "10.0.0.1", right=True) for _ in range(50))) == [False] * 50
+        locked = await asyncio.gather(*(guess(guesses, account, "10.0.0.1", right=True) for _ in range(50)))
+        assert not any(locked)
 
 
 async def test_a_repeated_script_counts_once(guesses: Guesses, redis: Redis) -> None:
@@ -254,7 +255,13 @@ async def test_of_parallel_logins_with_wrong_passwords_five_are_hashed_known_or_
 
 def spellings(email: str) -> list[str]:
     """Others by which PostgreSQL finds the same account."""
-    return [email.upper(), f" {email}\n", email.replace("i", "İ"), email.replace("i", "I", 1), email.replace("k", "\u212a")]
+    return [
+        email.upper(),
+        f" {email}\n",
+        email.replace("i", "İ"),
+        email.replace("i", "I", 1),
+        email.replace("k", "\u212a"),
+    ]
 
 
 async def test_an_account_has_one_budget_however_its_email_is_spelled(
@@ -312,17 +319,20 @@ def test_after_the_wait_the_right_password_opens(api: Api, institution: User, re
     assert log_in(api.urls["auth"], doctor.email).status_code == 200
 
 
+def a_door(api: Api, number: int) -> str:
+    """Where the login of this number goes: every other one through a delegating service."""
+    return api.urls[("auth", "doctors")[number % 2]]
+
+
 def test_fifty_parallel_guesses_over_http_five_are_looked_at(api: Api, institution: User) -> None:
     for _ in range(3):
         email = api.new_doctor(institution).email
-        services = ("auth", "doctors")
-        answers = at_once(50, lambda number, email=email: log_in(api.urls[services[number % 2]], email, f"no {number}"))
+        answers = at_once(50, lambda number, email=email: log_in(a_door(api, number), email, f"no {number}"))
         assert Counter(answer.status_code for answer in answers) == {401: 5, 429: 45}
 
 
 def test_fifty_parallel_right_logins_all_pass(api: Api, institution: User) -> None:
     for _ in range(3):
         email = api.new_doctor(institution).email
-        services = ("auth", "doctors")
-        answers = at_once(50, lambda number, email=email: log_in(api.urls[services[number % 2]], email))
+        answers = at_once(50, lambda number, email=email: log_in(a_door(api, number), email))
         assert Counter(answer.status_code for answer in answers) == {200: 50}

@@ -80,7 +80,9 @@ def test_every_refusal_looks_the_same(
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_every_wait_looks_the_same(service: str, api: Api, known: User, deleted: User, forget: Callable[[], None]) -> None:
+def test_every_wait_looks_the_same(
+    service: str, api: Api, known: User, deleted: User, forget: Callable[[], None]
+) -> None:
     client: httpx.Client = getattr(api.anonymous, service)
     seen = {}
     for name, (email, password) in pairs_of(known, deleted).items():
@@ -113,7 +115,7 @@ def test_every_refusal_takes_the_same_time(
     fleet: Fleet, known: User, deleted: User, forget: Callable[[], None], owner: RealDictCursor, tmp_path: Path
 ) -> None:
     # A hash that takes a good deal longer than all else (30 ms), so that one left out would show: the median of its path
-    # would be a fraction of the others'. Samples interleaved, medians compared, half the time allowed as noise: a machine
+    # would be a fraction of the others'. Samples interleaved, medians compared, half of it allowed as noise: a machine
     # that is busy with other things slows all paths down alike.
     for user, password in ((known, LONG_PASSWORD), (deleted, PASSWORD)):
         stored = bcrypt.hashpw(password.encode(), bcrypt.gensalt(9)).decode()

@@ -219,7 +219,9 @@ def test_no_value_in_redis_is_a_credential(api: Api, pair: dict[str, Any], redis
     secrets = {pair["access_token"], pair["refresh_token"], new["access_token"], new["refresh_token"]}
     secrets |= {token.rpartition(".")[2] for token in secrets}
     for key in redis.scan_iter("*"):
-        read = {"hash": redis.hgetall, "string": redis.get, "zset": lambda key: redis.zrange(key, 0, -1)}[redis.type(key)]
+        read = {"hash": redis.hgetall, "string": redis.get, "zset": lambda key: redis.zrange(key, 0, -1)}[
+            redis.type(key)
+        ]
         kept = f"{key} {read(key)}"
         assert not any(secret in kept for secret in secrets)
 

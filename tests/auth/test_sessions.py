@@ -179,7 +179,11 @@ async def _create(sessions: Sessions) -> UUID:
 # Over HTTP
 
 BROWSERS = {
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Firefox/128.0": ("Firefox", "Windows", "desktop"),
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Firefox/128.0": (
+        "Firefox",
+        "Windows",
+        "desktop",
+    ),
     "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 "
     "Mobile/15E148 Safari/604.1": ("Mobile Safari", "iOS", "smartphone"),
     "Mozilla/5.0 (Linux; Android 14; SM-X710) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36": (
@@ -242,7 +246,9 @@ def test_a_device_is_recognised_again_and_an_unknown_one_is_said_to_be(api: Api,
 
 def test_an_address_is_believed_from_nobody_that_is_not_trusted(api: Api, doctor: User) -> None:
     for header in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Client-IP"):
-        log_in(api.urls["doctors"], doctor.email, **{header: "for=203.0.113.7" if header == "Forwarded" else "203.0.113.7"})
+        log_in(
+            api.urls["doctors"], doctor.email, **{header: "for=203.0.113.7" if header == "Forwarded" else "203.0.113.7"}
+        )
     assert {item["device"]["ip"] for item in items_of(doctor)} == {"127.0.0.1"}
 
 
@@ -325,7 +331,9 @@ def test_once_the_end_is_answered_no_service_lets_a_request_pass(end: str, api: 
         pair = log_in(api.urls["auth"], doctor.email).json()
         ended, late = Event(), []
 
-        def keep_asking(service: str, token: str = pair["access_token"], ended: Event = ended, late: Any = late) -> None:
+        def keep_asking(
+            service: str, token: str = pair["access_token"], ended: Event = ended, late: Any = late
+        ) -> None:
             while not ended.is_set():
                 ask(api, service, token)
             late.append(ask(api, service, token).status_code)

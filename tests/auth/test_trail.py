@@ -128,7 +128,10 @@ def test_a_forbidden_access_is_recorded_by_the_service_that_refused_it(api: Api,
         (doctor.auth.get("/users"), "auth-jwt-service", "GET /users"),
         (doctor.doctors.post("/api/v1/doctors", json={}), "service-doctors", "POST /api/v1/doctors"),
         (doctor.institutions.post("/api/v1/institutions"), "service-institutions", "POST /api/v1/institutions"),
-        (doctor.patients.delete(f"/api/v1/patients/{uuid4()}"), *("service-patients", "DELETE /api/v1/patients/{patient_id}")),
+        (
+            doctor.patients.delete(f"/api/v1/patients/{uuid4()}"),
+            *("service-patients", "DELETE /api/v1/patients/{patient_id}"),
+        ),
     ]
     for answer, service, route in requests:
         assert_problem(answer, 403, "forbidden")
@@ -210,7 +213,13 @@ def test_the_trail_is_paged_each_event_once_while_others_write(api: Api, doctor:
 @pytest.mark.parametrize(
     "parameters",
     [
-        *({"actor_id": "x"}, {"patient_id": "1"}, {"from": "yesterday"}, {"from": "2026-01-01T00:00:00"}, {"to": "-1e99"}),
+        *(
+            {"actor_id": "x"},
+            {"patient_id": "1"},
+            {"from": "yesterday"},
+            {"from": "2026-01-01T00:00:00"},
+            {"to": "-1e99"},
+        ),
         *({"since": "2026-01-01T00:00:00Z"}, {"limit": 201}, {"action": ""}, {"action": "x\x00"}),
     ],
 )
