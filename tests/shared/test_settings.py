@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, generate_private_key
 
 from dev import ROOT
-from dev.settings import SERVICE_FOLDERS
+from dev.settings import SERVICE_FOLDERS, read_env_file
 from dev.signing import make_key
-from shared.settings import DEVELOPMENT_KEYS, Settings, load
+from shared.settings import DEVELOPMENT_KEYS, ClientSettings, Settings, load
 
 SHARED_KEYS = [name.upper() for name in DEVELOPMENT_KEYS]
 PRODUCTION = {
@@ -162,6 +162,17 @@ def test_no_service_starts_in_production_with_published_keys(folder: str) -> Non
     assert started.returncode == 78
     assert started.stderr.startswith("settings: ") and started.stderr.count("\n") == 1
     assert "must be set in production" in started.stderr
+
+
+@pytest.mark.parametrize(("service", "folder"), SERVICE_FOLDERS.items())
+def test_the_env_file_of_a_service_has_each_of_its_settings_and_no_secret(service: str, folder: str) -> None:
+    values = read_env_file(ROOT / folder / ".env")
+    settings_class = AuthSettings if service == "auth" else ClientSettings
+    settings = settings_class(**{name.lower(): value for name, value in values.items() if value})
+    secret = {name.upper() for name in settings.secret_names()}
+    assert {name.upper() for name in settings_class.model_fields} == set(values) | secret
+    assert not any(values.get(name) for name in secret)
+    assert f"//predicthealth_{service}@" in values["DATABASE_URL"]
 
 
 def test_no_secret_shows_when_settings_are_printed() -> None:
