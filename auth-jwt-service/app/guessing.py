@@ -22,7 +22,7 @@ FAILURES_FROM_ANYWHERE = 50
 FIRST_WAIT_SECONDS = 30
 LONGEST_WAIT_SECONDS = 900
 MEMORY_SECONDS = 86_400  # how long failures are remembered after the last one
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
 _POLL_SECONDS = 0.025
 _LONGEST_ATTEMPT_SECONDS = 30  # the place of an attempt whose process died is free again after this
 

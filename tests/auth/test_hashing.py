@@ -36,7 +36,9 @@ def hash_of(owner: RealDictCursor, user: User) -> str:
 
 
 def test_a_flood_of_logins_is_refused_past_the_bound_while_all_else_answers(slow: Service, doctor: User) -> None:
-    flooding, answers, others = threading.Event(), [], []
+    flooding = threading.Event()
+    answers: list[httpx.Response] = []
+    others: list[int] = []
     flooding.set()
 
     def flood() -> None:

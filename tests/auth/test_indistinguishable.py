@@ -114,8 +114,8 @@ def seen_of(client: httpx.Client, email: str, password: str) -> tuple[int, dict[
 def test_every_refusal_takes_the_same_time(
     fleet: Fleet, known: User, deleted: User, forget: Callable[[], None], owner: RealDictCursor, tmp_path: Path
 ) -> None:
-    # A hash that takes a good deal longer than all else (30 ms), so that one left out would show: the median of its path
-    # would be a fraction of the others'. Samples interleaved, medians compared, half of it allowed as noise: a machine
+    # A hash that takes a good deal longer than all else (30 ms), so that one left out would show: the median of its
+    # path would be a fraction of the others'. Samples interleaved, medians compared, half allowed as noise: a machine
     # that is busy with other things slows all paths down alike.
     for user, password in ((known, LONG_PASSWORD), (deleted, PASSWORD)):
         stored = bcrypt.hashpw(password.encode(), bcrypt.gensalt(9)).decode()
