@@ -64,6 +64,20 @@ async def test_after_the_wait_that_it_tells_a_client_may_call_again(fleet: Fleet
             assert (await calling.get(PATH)).status_code == 200
 
 
+@pytest.mark.parametrize("milliseconds", [600, 1_400, 1_600])
+async def test_the_wait_is_never_too_short(fleet: Fleet, users: list[User], milliseconds: int) -> None:
+    async with (
+        serving(fleet, "doctors", request_rate_per_client="1/minute") as app,
+        client(app, new_address(), users[0].token) as calling,
+    ):
+        assert await statuses(calling, PATH, 2) == [200, 429]
+        (window,) = await app.state.resources.redis.keys(f"rates*{users[0].id}*/1/1/minute")
+        await app.state.resources.redis.pexpire(window, milliseconds)
+        refused = await calling.get(PATH)
+        await asyncio.sleep(int(refused.headers["retry-after"]))
+        assert (await calling.get(PATH)).status_code == 200
+
+
 async def test_an_account_has_one_budget_wherever_it_calls_from(fleet: Fleet, users: list[User]) -> None:
     shared = new_address()
     async with serving(fleet, "doctors", request_rate_per_client="5/minute") as app:
