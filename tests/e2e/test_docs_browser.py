@@ -61,10 +61,12 @@ def site(port: int) -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", port), _Blank)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield f"http://127.0.0.1:{port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @pytest.fixture(scope="module")
