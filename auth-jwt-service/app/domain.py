@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from shared import errors, tokens
 from shared.caller import Caller
 from shared.context import current
-from shared.login import Login
+from shared.login import Credential, Login, LoginName
 from shared.postgres import Row
 from shared.schemas import Body
 from shared.text import Password
@@ -76,6 +76,14 @@ class LogoutAllAnswer(BaseModel):
     revoked_sessions: int
 
 
+class LoginForm(BaseModel):
+    """The form of OAuth 2's password grant (RFC 6749, section 4.3.2); what else clients send in it does not matter."""
+
+    grant_type: Literal["password"] = "password"
+    username: LoginName
+    password: Credential
+
+
 class Refresh(Body):
     """What refreshes a session."""
 
@@ -85,7 +93,7 @@ class Refresh(Body):
 class PasswordChange(Body):
     """A new password, confirmed by the old one."""
 
-    current_password: str = Field(max_length=10_000)
+    current_password: str
     new_password: Password
 
 

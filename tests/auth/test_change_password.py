@@ -49,7 +49,7 @@ def test_the_other_sessions_end_on_all_services_and_this_one_lives(api: Api, doc
     assert statuses(api, doctor.token) == ALIVE
 
 
-@pytest.mark.parametrize("wrong", ["", "wrong", PASSWORD.upper(), PASSWORD + " ", "x" * 10_000, "\x00"])
+@pytest.mark.parametrize("wrong", ["", "wrong", PASSWORD.upper(), PASSWORD + " ", "x" * 500_000, "\x00"])
 def test_a_wrong_current_password_changes_nothing(wrong: str, api: Api, doctor: User) -> None:
     other = log_in(api.urls["auth"], doctor.email).json()
     assert_problem(change(doctor, wrong, NEW), 403, "wrong_password")
