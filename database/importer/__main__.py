@@ -22,14 +22,14 @@ ENTITY_FILES = ("organizations.csv", "providers.csv", "patients.csv")
 SHOWN_LINES = 10
 
 COUNT_TABLES = """
-    SELECT 'medical_institutions', count(*) FROM medical_institutions
-    UNION ALL SELECT 'doctors', count(*) FROM doctors
-    UNION ALL SELECT 'patients', count(*) FROM patients
-    UNION ALL SELECT 'health_profiles', count(*) FROM health_profiles
-    UNION ALL SELECT 'patient_conditions', count(*) FROM patient_conditions
-    UNION ALL SELECT 'patient_medications', count(*) FROM patient_medications
-    UNION ALL SELECT 'patient_allergies', count(*) FROM patient_allergies
-    UNION ALL SELECT 'observations', count(*) FROM observations
+    SELECT (SELECT count(*) FROM medical_institutions) AS medical_institutions,
+           (SELECT count(*) FROM doctors) AS doctors,
+           (SELECT count(*) FROM patients) AS patients,
+           (SELECT count(*) FROM health_profiles) AS health_profiles,
+           (SELECT count(*) FROM patient_conditions) AS patient_conditions,
+           (SELECT count(*) FROM patient_medications) AS patient_medications,
+           (SELECT count(*) FROM patient_allergies) AS patient_allergies,
+           (SELECT count(*) FROM observations) AS observations
 """
 
 
@@ -115,8 +115,8 @@ def print_counts(connection: Connection) -> None:
     print("\nIn the database:\n")
     with connection, connection.cursor() as cursor:
         cursor.execute(COUNT_TABLES)
-        for table, count in cursor:
-            print(f"  {table:20}{count:8}")
+        for column, count in zip(cursor.description or (), cursor.fetchone() or (), strict=True):
+            print(f"  {column.name:20}{count:8}")
 
 
 def print_demo(connection: Connection, patient_ids: list[UUID], passwords: Path, environ: Mapping[str, str]) -> None:

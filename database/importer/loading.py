@@ -116,8 +116,7 @@ def load_patients(connection: Connection, directory: Path, catalogues: Catalogue
             report[entity.row.file].passed_over += 1
         patients.setdefault(entity.id, entity)
     births |= {entity.id: entity.columns["date_of_birth"] for entity in patients.values() if entity.id not in known}
-    with connection, connection.cursor() as cursor:
-        records = read_records(cursor, directory, births, report)
+    records = read_records(connection, directory, births, report)
     loaded = [load_patient(connection, entity, entity.id not in known, records, report) for entity in bar(patients)]
     for patient_id, record in records.items():
         # Of patients that the directory itself doesn't have.

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from psycopg2 import DataError, Error, IntegrityError, sql
-from psycopg2.extensions import cursor as Cursor  # noqa: N812 (it is a class)
+from psycopg2.extensions import connection as Connection  # noqa: N812 (it is a class)
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from psycopg2.extras import execute_values
 
 from .files import Report, Row, RowError, parsed, read
@@ -161,14 +162,15 @@ class Kind:
 Records = dict[UUID, Record]
 
 
-def read_records(cursor: Cursor, directory: Path, births: Mapping[UUID, date], report: Report) -> Records:
-    """Read the files of the records of the patients in `births` (their dates of birth)."""
+def read_records(connection: Connection, directory: Path, births: Mapping[UUID, date], report: Report) -> Records:
+    """Read the files of the records of the patients in `births` (with their dates); no transaction lasts so long."""
     records: Records = defaultdict(Record)
     for kind in KINDS:
         items = parsed(read(directory, kind.file, ITEM_COLUMNS, report), of_known_patient(kind.parse, births), report)
-        add_items(cursor, kind, list(items), records, report)
-    cursor.execute(SELECT_CODES)
-    units: dict[str, str] = dict(cursor.fetchall())
+        add_items(connection, kind, list(items), records, report)
+    with connection, connection.cursor() as cursor:
+        cursor.execute(SELECT_CODES)
+        units: dict[str, str] = dict(cursor.fetchall())
     seen: set[UUID] = set()
     rows = read(directory, "observations.csv", {"DATE", "PATIENT", "CODE", "VALUE"}, report)
     parse_row = of_known_patient(lambda row: (row, parse_observation(row, units, births)), births)
@@ -274,9 +276,10 @@ def is_diabetes(item: Item) -> bool:
     return item.code in DIABETES_CODES or ("diabetes mellitus" in name and not re.search(NO_DIABETES, name))
 
 
-def add_items(cursor: Cursor, kind: Kind, items: Sequence[Item], records: Records, report: Report) -> None:
+def add_items(connection: Connection, kind: Kind, items: Sequence[Item], records: Records, report: Report) -> None:
     """Add the last row of each patient and item to the records, and the items to their catalogue."""
-    ids = item_ids(cursor, kind.catalogue, {item.name: item.code for item in items})
+    with connection, connection.cursor() as cursor:
+        ids = item_ids(cursor, kind.catalogue, {item.name: item.code for item in items})
     newest: dict[tuple[UUID, int], Item] = {}
     for item in items:
         key = (item.patient_id, ids[item.name])

@@ -174,8 +174,8 @@ def test_files_as_synthea_writes_them_are_understood(server: Server, tmp_path: P
     assert "0 rows can't be loaded" in done.said
     for statement, expected in (
         (
-            "SELECT name, institution_type_id, license_number, postal_code, latitude::text FROM medical_institutions AS i "
-            "JOIN addresses ON entity_id = i.id",
+            "SELECT name, institution_type_id, license_number, postal_code, latitude::text "
+            "FROM medical_institutions AS i JOIN addresses ON entity_id = i.id",
             [('Bay, "The" Clinic', 2, str(clinic), "02135-3602", "42.350000")],
         ),
         (

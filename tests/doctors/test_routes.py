@@ -71,6 +71,7 @@ def pages(client: httpx.Client, path: str, items: str, **parameters: Any) -> lis
         answer = client.get(path, params={**parameters, **place})
         assert answer.status_code == 200, answer.text
         found.append(answer.json()[items])
+        assert answer.json()["next_cursor"] != cursor or cursor is None, "the list stands still"
         cursor = answer.json()["next_cursor"]
         if cursor is None:
             return found
@@ -349,6 +350,7 @@ def test_only_the_patients_on_the_page_are_recorded(api: Api, institution: User,
         owner.execute("SELECT patient_ids FROM audit_events WHERE request_id = %s", [request_id])
         (event,) = owner.fetchall()
         assert sorted(map(str, event["patient_ids"])) == sorted(patient["id"] for patient in page["patients"])
+        assert page["next_cursor"] != cursor or cursor is None, "the list stands still"
         cursor, seen = page["next_cursor"], seen + len(page["patients"])
     assert seen == 3
 
@@ -390,6 +392,7 @@ def test_doctors_are_walked_page_by_page_newest_first_while_others_write(api: Ap
     while cursor:
         page = institution.doctors.get("/api/v1/doctors", params={"limit": 1, "cursor": cursor}).json()
         found += [doctor["id"] for doctor in page["items"]]
+        assert page["next_cursor"] != cursor, "the list stands still"
         cursor = page["next_cursor"]
     assert found == [made[4], made[3], *sorted(made[:3], reverse=True)]
 

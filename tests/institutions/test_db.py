@@ -278,10 +278,11 @@ async def test_an_institution_in_use_stays_until_its_people_are_gone(
 async def until_somebody_waits_for_an_institution(owner: RealDictCursor) -> None:
     waiting = "wait_event_type = 'Lock' AND datname = current_database() AND query LIKE '%medical_institutions%'"
     found = False
-    while not found:
-        owner.execute("SELECT count(*) AS count FROM pg_stat_activity WHERE " + waiting)
-        found = owner.fetchall()[0]["count"] > 0
-        await asyncio.sleep(0)  # lets the one who is to wait get there
+    async with asyncio.timeout(5):
+        while not found:
+            owner.execute("SELECT count(*) AS count FROM pg_stat_activity WHERE " + waiting)
+            found = owner.fetchall()[0]["count"] > 0
+            await asyncio.sleep(0)  # lets the one who is to wait get there
 
 
 async def test_a_deletion_waits_for_a_doctor_who_is_being_added_and_then_sees_it(
@@ -329,9 +330,11 @@ async def test_doctors_are_listed_by_name_without_accents_each_once(database: Da
     delete(owner, "doctors", gone)
     new_doctor(owner, other)
     seen, after = [], FIRST_BY_NAME
-    while rows := await db.list_doctors(database, institution_id, after, 1):
-        seen.append(made[rows[0]["id"]])
-        after = [rows[0]["last_key"], rows[0]["first_key"], str(rows[0]["id"])]
+    for _ in names:
+        row = (await db.list_doctors(database, institution_id, after, 1))[0]
+        seen.append(made[row["id"]])
+        after = [row["last_key"], row["first_key"], str(row["id"])]
+    assert await db.list_doctors(database, institution_id, after, 1) == []
     assert seen[:2] == [("Eva", "alvarez"), ("Zoe", "Álvarez")]
     assert set(seen[2:4]) == {("Ana", "Núñez"), ("Ana", "Nunez")}
     assert seen[4:] == [("Luis", "Zúñiga")]
@@ -403,6 +406,16 @@ async def test_the_list_of_patients_is_recorded_with_whose_data_it_showed(
     assert set(recorded["patient_ids"]) == shown
     assert (recorded["service"], recorded["action"]) == ("service-institutions", "read")
     assert (recorded["resource"], recorded["outcome"]) == ("patient_list", "success")
+
+
+async def test_a_page_of_patients_records_those_that_it_shows_and_no_more(
+    database: Database, owner: RealDictCursor
+) -> None:
+    institution_id = await new_institution(database, owner)
+    _, newest = new_patient(owner, institution_id), new_patient(owner, institution_id)
+    assert len(await db.list_patients(database, institution_id, FIRST, 1, event(institution_id))) == 2
+    owner.execute("SELECT patient_ids FROM audit_events WHERE actor_id = %s", (institution_id,))
+    assert [row["patient_ids"] for row in owner.fetchall()] == [[newest]]
 
 
 async def test_patients_are_not_shown_when_it_cannot_be_recorded(database: Database, owner: RealDictCursor) -> None:
