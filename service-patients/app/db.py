@@ -106,6 +106,11 @@ INSERT_HEALTH_PROFILE = """
 
 UPDATE_PATIENT = sql.SQL("UPDATE patients p SET {} WHERE p.id = %(id)s AND " + _IN_SCOPE)
 
+# Who changes a part of a patient waits for whoever changes another: what holds for the whole can then be relied on.
+HOLD_PATIENT = (
+    "SELECT p.id, p.date_of_birth FROM patients p WHERE p.id = %(patient_id)s AND " + _IN_SCOPE + "FOR NO KEY UPDATE"
+)
+
 SOFT_DELETE_PATIENT = """
     UPDATE patients SET deleted_at = now() WHERE id = %(id)s AND deleted_at IS NULL
       AND (%(caller_type)s = 'admin' OR institution_id = %(caller_id)s)
@@ -258,6 +263,17 @@ async def update_patient(executor: Executor, patient_id: UUID, scope: dict[str, 
     with named_errors(_CONSTRAINTS):
         if not await executor.execute(statement, {**changes, "id": patient_id, **scope}):
             raise PatientNotFound
+
+
+async def hold_patient(executor: Executor, patient_id: UUID, scope: dict[str, Any]) -> Row:
+    """A patient within the caller's scope, which nobody else changes until the transaction ends.
+
+    Raises PatientNotFound.
+    """
+    row = await executor.fetch_one(HOLD_PATIENT, {"patient_id": patient_id, **scope})
+    if row is None:
+        raise PatientNotFound
+    return row
 
 
 async def soft_delete_patient(executor: Executor, patient_id: UUID, scope: dict[str, Any]) -> None:

@@ -1,17 +1,16 @@
 """Patients, what their records say and who cares for them: the models, the rules and the use cases."""
 
-import re
-from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from shared import associations, audit, contacts
 from shared.caller import Caller
 from shared.context import current
+from shared.dates import Day
 from shared.errors import Forbidden, PatientNotFound
 from shared.pagination import Page, PageQuery
 from shared.postgres import Executor, Row
@@ -23,20 +22,11 @@ from shared.text import Name, Note, Password, Phone, Search
 from . import db, indicators
 from .errors import AssociationRequired, EmergencyContactIncomplete
 from .indicators import BmiClass
-
-_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+from .scope import reading, scope_of, writing
 
 
 def _today() -> date:
     return datetime.now(UTC).date()
-
-
-def _iso_date(value: Any) -> Any:
-    # pydantic alone would also take a number of seconds since 1970, and a date with a time.
-    if isinstance(value, str) and _ISO_DATE.fullmatch(value):
-        with suppress(ValueError):
-            return date.fromisoformat(value)
-    raise PydanticCustomError("date_format", "is not a date YYYY-MM-DD")
 
 
 def _not_in_the_future(value: date) -> date:
@@ -54,7 +44,6 @@ def _within_a_lifetime(value: date) -> date:
     return value
 
 
-Day = Annotated[date, BeforeValidator(_iso_date)]
 PastDay = Annotated[Day, AfterValidator(_not_in_the_future)]
 DateOfBirth = Annotated[PastDay, AfterValidator(_within_a_lifetime)]
 
@@ -297,7 +286,7 @@ async def list_patients(res: ClientResources, caller: Caller, query: PatientQuer
     """The patients that the caller may know: all for an admin, else its own; recorded in the audit trail."""
     after = res.cursors.read("patients", query, 2)
     event = audit.parameters(res.service, caller, "read", "patient_list")
-    rows = await db.list_patients(res.db, _scope(caller), query.filters(), after, query.limit, event)
+    rows = await db.list_patients(res.db, scope_of(caller), query.filters(), after, query.limit, event)
     items, next_cursor = res.cursors.cut("patients", query, rows, lambda row: (row["created_at"], row["id"]))
     return Page[Row](items=[_with_age(row) for row in items], next_cursor=next_cursor)
 
@@ -305,7 +294,7 @@ async def list_patients(res: ClientResources, caller: Caller, query: PatientQuer
 async def get_patient(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
     """A patient that the caller may know; recorded in the audit trail. Raises PatientNotFound."""
     return _with_age(
-        _found(await db.find_patient(res.db, patient_id, _scope(caller), _reading(res, caller, "patient")))
+        _found(await db.find_patient(res.db, patient_id, scope_of(caller), reading(res, caller, "patient")))
     )
 
 
@@ -328,7 +317,7 @@ async def create_patient(res: ClientResources, caller: Caller, new: NewPatient) 
         await db.insert_health_profile(tx, patient_id, profile.model_dump())
         await contacts.insert_email(tx, "patient", patient_id, email)
         await contacts.update_primary_phone(tx, "patient", patient_id, new.contact_phone)
-        await audit.record(tx, _writing(res, caller, "create", patient_id))
+        await audit.record(tx, writing(res, caller, "create", patient_id))
         return _with_age(await db.get_patient(tx, patient_id))
 
 
@@ -347,25 +336,25 @@ async def update_patient(res: ClientResources, caller: Caller, patient_id: UUID,
     own = {column: value for column, value in changes.items() if column != "contact_phone"}
     async with res.db.transaction() as tx:
         await _hold_owners(tx, owners)
-        await db.update_patient(tx, patient_id, _scope(caller), own)
+        await db.update_patient(tx, patient_id, scope_of(caller), own)
         if "contact_phone" in changes:
             await contacts.update_primary_phone(tx, "patient", patient_id, changes["contact_phone"])
-        await audit.record(tx, _writing(res, caller, "update", patient_id))
+        await audit.record(tx, writing(res, caller, "update", patient_id))
         return _with_age(await db.get_patient(tx, patient_id))
 
 
 async def delete_patient(res: ClientResources, caller: Caller, patient_id: UUID) -> None:
     """Hide a patient, close its account and end its sessions. Raises PatientNotFound."""
     async with res.db.transaction() as tx:
-        await db.soft_delete_patient(tx, patient_id, _scope(caller))
-        await audit.record(tx, _writing(res, caller, "delete", patient_id))
+        await db.soft_delete_patient(tx, patient_id, scope_of(caller))
+        await audit.record(tx, writing(res, caller, "delete", patient_id))
         # Before the commit: if Redis is away nothing is deleted, and a login that races finds the account closed.
         await res.sessions.end_all(patient_id)
 
 
 async def get_dashboard(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
     """A patient at a glance; recorded in the audit trail. Raises PatientNotFound."""
-    row = _found(await db.find_dashboard(res.db, patient_id, _scope(caller), _reading(res, caller, "dashboard")))
+    row = _found(await db.find_dashboard(res.db, patient_id, scope_of(caller), reading(res, caller, "dashboard")))
     age = indicators.age(row["date_of_birth"], _today())
     bmi = indicators.bmi(row["height_cm"], row["weight_kg"])
     bmi_class = indicators.bmi_class(bmi, age)
@@ -376,18 +365,18 @@ async def get_dashboard(res: ClientResources, caller: Caller, patient_id: UUID) 
 
 async def get_medical_record(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
     """A patient's clinical record; recorded in the audit trail. Raises PatientNotFound."""
-    event = _reading(res, caller, "medical_record")
-    return _found(await db.find_medical_record(res.db, patient_id, _scope(caller), event))
+    event = reading(res, caller, "medical_record")
+    return _found(await db.find_medical_record(res.db, patient_id, scope_of(caller), event))
 
 
 async def get_care_team(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
     """A patient's doctor and institution; recorded in the audit trail. Raises PatientNotFound."""
-    return _found(await db.find_care_team(res.db, patient_id, _scope(caller), _reading(res, caller, "care_team")))
+    return _found(await db.find_care_team(res.db, patient_id, scope_of(caller), reading(res, caller, "care_team")))
 
 
 async def get_profile(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
     """A patient's name and contacts; recorded in the audit trail. Raises PatientNotFound."""
-    row = _found(await db.find_profile(res.db, patient_id, _scope(caller), _reading(res, caller, "profile")))
+    row = _found(await db.find_profile(res.db, patient_id, scope_of(caller), reading(res, caller, "profile")))
     return {**row, "personal_info": row}
 
 
@@ -418,18 +407,6 @@ async def _hold_owners(tx: Executor, owners: dict[str, UUID | None]) -> None:
         await associations.hold_institution(tx, institution_id)
     if (doctor_id := owners.get("doctor_id")) is not None:
         await associations.hold_doctor(tx, doctor_id)
-
-
-def _scope(caller: Caller) -> dict[str, Any]:
-    return {"caller_type": caller.user_type, "caller_id": caller.user_id}
-
-
-def _reading(res: ClientResources, caller: Caller, resource: str) -> dict[str, Any]:
-    return audit.parameters(res.service, caller, "read", resource)
-
-
-def _writing(res: ClientResources, caller: Caller, action: str, patient_id: UUID) -> dict[str, Any]:
-    return audit.parameters(res.service, caller, action, "patient", patient_ids=[patient_id])
 
 
 def _found(row: Row | None) -> Row:
