@@ -27,7 +27,7 @@ _CONSTRAINTS: NamedErrors = {
 
 # Whom the caller may know of: everybody for an admin, itself for a patient, their own for a doctor and an institution.
 # (Ids are unique over all roles, so that whose they are need not be asked.)
-_IN_SCOPE = """
+IN_SCOPE = """
     p.deleted_at IS NULL AND (%(caller_type)s = 'admin' OR %(caller_id)s IN (p.id, p.doctor_id, p.institution_id))
 """
 
@@ -48,7 +48,7 @@ _PATIENT = (
 
 GET_PATIENT = _PATIENT + " WHERE p.id = %(patient_id)s AND p.deleted_at IS NULL"
 
-FIND_PATIENT = audited(_PATIENT + " WHERE p.id = %(patient_id)s AND " + _IN_SCOPE)
+FIND_PATIENT = audited(_PATIENT + " WHERE p.id = %(patient_id)s AND " + IN_SCOPE)
 
 _LISTED = """
     (p.deleted_at IS NULL) = %(is_active)s AND (p.deleted_at IS NULL OR %(caller_type)s = 'admin')
@@ -104,11 +104,11 @@ INSERT_HEALTH_PROFILE = """
             %(takes_lipid_medication)s, %(has_diabetes)s, %(notes)s)
 """
 
-UPDATE_PATIENT = sql.SQL("UPDATE patients p SET {} WHERE p.id = %(id)s AND " + _IN_SCOPE)
+UPDATE_PATIENT = sql.SQL("UPDATE patients p SET {} WHERE p.id = %(id)s AND " + IN_SCOPE)
 
 # Who changes a part of a patient waits for whoever changes another: what holds for the whole can then be relied on.
 HOLD_PATIENT = (
-    "SELECT p.id, p.date_of_birth FROM patients p WHERE p.id = %(patient_id)s AND " + _IN_SCOPE + "FOR NO KEY UPDATE"
+    "SELECT p.id, p.date_of_birth FROM patients p WHERE p.id = %(patient_id)s AND " + IN_SCOPE + "FOR NO KEY UPDATE"
 )
 
 SOFT_DELETE_PATIENT = """
@@ -133,11 +133,11 @@ FIND_DASHBOARD = audited(
     FROM patients p
     LEFT JOIN health_profiles h ON h.patient_id = p.id
     WHERE p.id = %(patient_id)s AND """
-    + _IN_SCOPE
+    + IN_SCOPE
 )
 
 FIND_MEDICAL_RECORD = audited(
-    "SELECT p.id AS patient_id, " + RECORD + " FROM patients p WHERE p.id = %(patient_id)s AND " + _IN_SCOPE
+    "SELECT p.id AS patient_id, " + RECORD + " FROM patients p WHERE p.id = %(patient_id)s AND " + IN_SCOPE
 )
 
 FIND_CARE_TEAM = audited(
@@ -170,7 +170,7 @@ FIND_CARE_TEAM = audited(
                WHERE i.id = p.institution_id AND i.deleted_at IS NULL) member) AS institution
     FROM patients p
     WHERE p.id = %(patient_id)s AND """
-    + _IN_SCOPE
+    + IN_SCOPE
 )
 
 FIND_PROFILE = audited(
@@ -193,7 +193,7 @@ FIND_PROFILE = audited(
                WHERE a.entity_id = p.id ORDER BY a.is_primary DESC, a.created_at, a.id) contact), '[]') AS addresses
     FROM patients p
     WHERE p.id = %(patient_id)s AND """
-    + _IN_SCOPE
+    + IN_SCOPE
 )
 
 LIST_BLOOD_TYPES = "SELECT id, name FROM blood_types ORDER BY id"
