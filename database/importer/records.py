@@ -15,20 +15,15 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 (it is a 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from psycopg2.extras import execute_values
 
+from shared.plausibility import HEIGHT, SMOKING_STATUS, WEIGHT, is_plausible, limits
+
 from .files import Report, Row, RowError, parsed, read
 
 LONGEST_ITEM = 300
 OBSERVATION_NAMESPACE = uuid5(NAMESPACE_URL, "https://predicthealth.dev/importer/observations")
 LOINC = re.compile(r"[0-9]{1,7}-[0-9]")
-SMOKING_STATUS, HEIGHT, WEIGHT = "72166-2", "8302-2", "29463-7"
 # LOINC defines this rate per 1.73 m² of body surface; Synthea writes its unit with and without it.
 UNITS_IN_SHORT = {"33914-3": {"mL/min": "mL/min/{1.73_m2}"}, "98979-8": {"mL/min": "mL/min/{1.73_m2}"}}
-# Outside of these a number is a slip of the pen, and would spoil what is computed from it.
-PLAUSIBLE: dict[str, tuple[Decimal | int, Decimal | int]] = {
-    **{HEIGHT: (30, 272), WEIGHT: (Decimal("0.3"), 650)},
-    **{"8480-6": (40, 300), "8462-4": (20, 200), "4548-4": (2, 20), "93832-4": (0, 24)},
-    **dict.fromkeys(("2093-3", "2085-9", "18262-6", "43396-1", "1558-6", "2339-0", "2345-7"), (10, 2000)),
-}
 DIABETES_CODES = {"44054006", "46635009", "73211009"}  # SNOMED CT: type 2, type 1, not specified
 
 NO_DIABETES = "gestational|pregnan|history|screening|risk"
@@ -254,8 +249,8 @@ def measured(row: Row, code: str, unit: str) -> Decimal:
     if UNITS_IN_SHORT.get(code, {}).get(given, given) != unit:
         raise RowError(f"UNITS is not {unit}, the unit of {code}")
     number = row.number("VALUE")
-    low, high = PLAUSIBLE.get(code, (0, 1_000_000))
-    if not low <= number <= high:
+    if not is_plausible(code, number):
+        low, high = limits(code)
         raise RowError(f"VALUE lies outside {low}-{high} {unit}")
     return round(number, 2)
 
