@@ -32,11 +32,15 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON emails, phones, addresses TO {doctors}, 
 GRANT SELECT ON medical_institutions, doctors, patients, health_profiles TO {doctors}, {institutions}, {patients};
 
 GRANT INSERT, UPDATE ON doctors TO {doctors};
+GRANT SELECT, INSERT ON doctor_status_changes TO {doctors};
 GRANT UPDATE (updated_at) ON medical_institutions TO {doctors}, {patients};
 GRANT SELECT ON patient_conditions, patient_medications, patient_allergies, patient_family_history, observations
     TO {doctors};
 
 GRANT INSERT, UPDATE ON medical_institutions TO {institutions};
+GRANT SELECT, INSERT ON institution_verifications, accreditations TO {institutions};
+-- To count its patients' conditions; what they say of one is not shown.
+GRANT SELECT (patient_id, condition_id, abatement_date) ON patient_conditions TO {institutions};
 
 GRANT INSERT, UPDATE ON patients, health_profiles TO {patients};
 GRANT UPDATE (updated_at) ON doctors TO {patients};

@@ -19,6 +19,7 @@ TABLES = (
     *("users", "audit_events", "audit_chains", "medical_institutions", "doctors", "patients", "health_profiles"),
     *("emails", "phones", "addresses", "patient_conditions", "patient_medications", "patient_allergies"),
     *("patient_family_history", "observations", "patient_validations"),
+    *("institution_verifications", "accreditations", "doctor_status_changes"),
 )
 CATALOGUES = (
     *("countries", "regions", "municipalities", "institution_types", "doctor_specialties", "sexes", "genders"),
@@ -38,6 +39,8 @@ ALLOWED = {
     *(("doctors", "doctors", verb) for verb in ("INSERT", "UPDATE")),
     *(("doctors", table, "SELECT") for table in (*RECORDS, "observations")),
     *(("institutions", "medical_institutions", verb) for verb in ("INSERT", "UPDATE")),
+    *(("institutions", t, v) for t in ("institution_verifications", "accreditations") for v in ("SELECT", "INSERT")),
+    *(("doctors", "doctor_status_changes", verb) for verb in ("SELECT", "INSERT")),
     *(("patients", table, verb) for table in ("patients", "health_profiles") for verb in ("INSERT", "UPDATE")),
     *(("patients", table, v) for table in RECORDS for v in ("SELECT", "INSERT", "UPDATE", "DELETE")),
     *(("patients", table, v) for table in ("observations", "patient_validations") for v in ("SELECT", "INSERT")),
@@ -106,6 +109,9 @@ FORBIDDEN = {
         "UPDATE patients SET validation_status = 'full_access'",
         "SELECT * FROM observations",
         "SELECT * FROM patient_conditions",
+        "SELECT notes FROM patient_conditions",
+        "DELETE FROM institution_verifications",
+        "UPDATE accreditations SET valid_until = valid_until + 1",
         "DELETE FROM medical_institutions",
     ],
     "patients": [
