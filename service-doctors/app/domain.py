@@ -18,8 +18,9 @@ from shared.schemas import ABSENT, Body, ContactEmail, Update
 from shared.text import LicenseNumber, Name, Password, Phone, Search
 
 from . import db
+from .scope import scope_of
+from .statuses import LicenseStatus, ProfessionalStatus
 
-ProfessionalStatus = Literal["active", "suspended", "retired"]
 YearsExperience = Annotated[int, Field(ge=0, le=80, description="Whole years.")]
 Fee = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=2, description="In the institution's currency.")]
 
@@ -32,7 +33,7 @@ class Doctor(BaseModel):
     first_name: str
     last_name: str
     medical_license: str
-    license_status: str
+    license_status: LicenseStatus
     specialty_id: UUID | None
     specialty_name: str | None
     years_experience: int | None
@@ -77,6 +78,7 @@ class DoctorQuery(PageQuery):
     """The filters of the doctors' list; bounds are inclusive."""
 
     q: Search | None = Field(default=None, description="Part of a name, e-mail or licence, without case and accents.")
+    sort: Literal["created_at", "last_name"] = Field(default="created_at", description="Newest first, or by name.")
     specialty_id: UUID | None = None
     institution_id: UUID | None = None
     professional_status: ProfessionalStatus | None = None
@@ -192,15 +194,16 @@ class Specialties(BaseModel):
 
 async def list_doctors(res: ClientResources, caller: Caller, query: DoctorQuery) -> Page[Row]:
     """The doctors that the caller may know: all for an admin, else those of its institution."""
-    after = res.cursors.read("doctors", query, 2)
-    rows = await db.list_doctors(res.db, _scope(caller), query.filters(), after, query.limit)
-    items, next_cursor = res.cursors.cut("doctors", query, rows, lambda row: (row["created_at"], row["id"]))
+    keys = db.SORT_KEYS[query.sort]
+    after = res.cursors.read("doctors", query, len(keys))
+    rows = await db.list_doctors(res.db, scope_of(caller), query.filters(), after, query.limit)
+    items, next_cursor = res.cursors.cut("doctors", query, rows, lambda row: [row[key] for key in keys])
     return Page[Row](items=list(items), next_cursor=next_cursor)
 
 
 async def get_doctor(res: ClientResources, caller: Caller, doctor_id: UUID) -> Row:
     """A doctor: any for an admin, its own for an institution, itself for a doctor. Raises DoctorNotFound."""
-    return await db.get_doctor(res.db, doctor_id, _scope(caller))
+    return await db.get_doctor(res.db, doctor_id, scope_of(caller))
 
 
 async def create_doctor(res: ClientResources, caller: Caller, new: NewDoctor) -> Row:
@@ -218,7 +221,7 @@ async def create_doctor(res: ClientResources, caller: Caller, new: NewDoctor) ->
         await db.insert_doctor(tx, {"id": doctor_id, **columns})
         await contacts.insert_email(tx, "doctor", doctor_id, new.contact_email.email_address)
         await contacts.update_primary_phone(tx, "doctor", doctor_id, new.contact_phone)
-        return await db.get_doctor(tx, doctor_id, _scope(caller))
+        return await db.get_doctor(tx, doctor_id, scope_of(caller))
 
 
 async def update_doctor(res: ClientResources, caller: Caller, doctor_id: UUID, update: DoctorUpdate) -> Row:
@@ -232,18 +235,31 @@ async def update_doctor(res: ClientResources, caller: Caller, doctor_id: UUID, u
             _refuse_other_institution(caller, changes["institution_id"])
             await associations.hold_institution(tx, changes["institution_id"])
         own = {column: value for column, value in changes.items() if column != "contact_phone"}
-        await db.update_doctor(tx, doctor_id, _scope(caller), own)
+        await db.update_doctor(tx, doctor_id, scope_of(caller), own)
         if "contact_phone" in changes:
             await contacts.update_primary_phone(tx, "doctor", doctor_id, changes["contact_phone"])
-        return await db.get_doctor(tx, doctor_id, _scope(caller))
+        return await db.get_doctor(tx, doctor_id, scope_of(caller))
 
 
 async def delete_doctor(res: ClientResources, caller: Caller, doctor_id: UUID) -> None:
     """Hide a doctor, close its account and end its sessions. Raises DoctorNotFound."""
     async with res.db.transaction() as tx:
-        await db.soft_delete_doctor(tx, doctor_id, _scope(caller))
+        await db.soft_delete_doctor(tx, doctor_id, scope_of(caller))
         # Before the commit: if Redis is away nothing is deleted, and a login that races finds the account closed.
         await res.sessions.end_all(doctor_id)
+
+
+async def restore_doctor(res: ClientResources, caller: Caller, doctor_id: UUID) -> Row:
+    """Bring a deleted doctor back, its login included; any other stays as it is.
+
+    Raises DoctorNotFound, InstitutionDeleted.
+    """
+    async with res.db.transaction() as tx:
+        await associations.hold_returning(tx, await db.get_institution_id(tx, doctor_id))
+        if await db.restore_doctor(tx, doctor_id):
+            detail = {"doctor_id": str(doctor_id)}
+            await audit.record(tx, audit.parameters(res.service, caller, "restore", "doctor", detail=detail))
+        return await db.get_doctor(tx, doctor_id, scope_of(caller))
 
 
 async def get_dashboard(res: ClientResources, caller: Caller) -> Row:
@@ -253,14 +269,14 @@ async def get_dashboard(res: ClientResources, caller: Caller) -> Row:
 
 async def get_own_profile(res: ClientResources, caller: Caller) -> Row:
     """What the calling doctor sees of itself."""
-    return _own_profile(await db.get_doctor(res.db, caller.user_id, _scope(caller)))
+    return _own_profile(await db.get_doctor(res.db, caller.user_id, scope_of(caller)))
 
 
 async def update_own_profile(res: ClientResources, caller: Caller, update: OwnProfileUpdate) -> Row:
     """Change what a doctor may change of itself. Raises UnknownReference."""
     async with res.db.transaction() as tx:
-        await db.update_doctor(tx, caller.user_id, _scope(caller), update.changes())
-        return _own_profile(await db.get_doctor(tx, caller.user_id, _scope(caller)))
+        await db.update_doctor(tx, caller.user_id, scope_of(caller), update.changes())
+        return _own_profile(await db.get_doctor(tx, caller.user_id, scope_of(caller)))
 
 
 async def get_institution(res: ClientResources, caller: Caller) -> Row:
@@ -293,10 +309,6 @@ async def get_medical_record(res: ClientResources, caller: Caller, patient_id: U
 async def list_specialties(res: ClientResources) -> dict[str, Any]:
     """Every specialty."""
     return {"items": await db.list_specialties(res.db)}
-
-
-def _scope(caller: Caller) -> dict[str, Any]:
-    return {"caller_type": caller.user_type, "caller_id": caller.user_id}
 
 
 def _refuse_other_institution(caller: Caller, institution_id: UUID) -> None:
