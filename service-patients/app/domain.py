@@ -1,5 +1,6 @@
 """Patients, what their records say and who cares for them: the models, the rules and the use cases."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
@@ -19,8 +20,8 @@ from shared.resources import ClientResources
 from shared.schemas import ABSENT, Body, CatalogueId, ContactEmail, Update
 from shared.text import Name, Note, Password, Phone, Search
 
-from . import db, indicators
-from .errors import AssociationRequired, EmergencyContactIncomplete
+from . import db, indicators, smoking
+from .errors import AssociationRequired, BeforeBirth, EmergencyContactIncomplete
 from .indicators import BmiClass
 from .scope import reading, scope_of, writing
 
@@ -302,19 +303,19 @@ async def create_patient(res: ClientResources, caller: Caller, new: NewPatient) 
     """Create a patient, its health profile, contacts and account: all appear at the commit, or nothing.
 
     Raises Forbidden (a doctor's patient is its own, an institution's belongs to it), AssociationRequired,
-    DoctorNotInInstitution, EmergencyContactIncomplete, UnknownReference, EmailTaken.
+    DoctorNotInInstitution, EmergencyContactIncomplete, BeforeBirth, SmokingContradiction, UnknownReference, EmailTaken.
     """
     owners = owners_of(caller, new.doctor_id, new.institution_id)
     refuse_incomplete_contact(new.emergency_contact_name, new.emergency_contact_phone)
+    profile = new_health_profile(new)
     patient_id, email = uuid4(), new.contact_email.email_address
     # The account comes first and opens nothing until its patient exists; left alone, it is swept.
     await res.auth.create_user(email, new.password, "patient", patient_id)
     columns = new.model_dump(exclude={"contact_email", "contact_phone", "health_profile", "password"}) | owners
-    profile = new.health_profile or NewHealthProfile()
     async with res.db.transaction() as tx:
         await _hold_owners(tx, owners)
         await db.insert_patient(tx, {"id": patient_id, **columns})
-        await db.insert_health_profile(tx, patient_id, profile.model_dump())
+        await db.insert_health_profile(tx, patient_id, profile)
         await contacts.insert_email(tx, "patient", patient_id, email)
         await contacts.update_primary_phone(tx, "patient", patient_id, new.contact_phone)
         await audit.record(tx, writing(res, caller, "create", patient_id))
@@ -400,6 +401,21 @@ def refuse_incomplete_contact(name: str | None, phone: str | None) -> None:
     """Raise EmergencyContactIncomplete for a name without a phone or a phone without a name."""
     if (name is None) != (phone is None):
         raise EmergencyContactIncomplete
+
+
+def new_health_profile(new: NewPatient) -> dict[str, Any]:
+    """The columns of a new patient's health profile. Raises BeforeBirth, SmokingContradiction."""
+    profile = (new.health_profile or NewHealthProfile()).model_dump()
+    smoking.refuse_contradictions(profile, "health_profile.")
+    refuse_before_birth(new.date_of_birth, profile, "health_profile.")
+    return profile
+
+
+def refuse_before_birth(date_of_birth: date, fields: Mapping[str, Any], path: str = "") -> None:
+    """Raise BeforeBirth for the first date among the fields that lies before the birth; `path` is where they are."""
+    for name, value in fields.items():
+        if isinstance(value, date) and value < date_of_birth:
+            raise BeforeBirth(path + name)
 
 
 async def _hold_owners(tx: Executor, owners: dict[str, UUID | None]) -> None:

@@ -3,25 +3,31 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, FastAPI, Query, Response
+from fastapi import APIRouter, Depends, FastAPI, Query, Response
 
 from shared import app as factory
 from shared.app import ClientResourcesOf as Res
-from shared.auth import AdminOrInstitutionCaller, AnyCaller, StaffCaller
+from shared.auth import AdminOrInstitutionCaller, AnyCaller, CallerOf, StaffCaller
+from shared.caller import Caller
 from shared.login import Login, TokenPair, delegate
-from shared.pagination import Page
-from shared.record import MedicalRecord
+from shared.pagination import Page, PageQuery
+from shared.record import Allergy, Condition, FamilyHistoryEntry, HealthProfile, MedicalRecord, Medication
 from shared.resources import ClientResources
 from shared.routes import FleetRoute
+from shared.schemas import CatalogueId
 from shared.settings import ClientSettings, load
 
-from . import catalogues, domain
+from . import access_log, catalogues, contacts, domain, health_profile, record, record_db
 
 SERVICE = "service-patients"
 
 router = APIRouter(route_class=FleetRoute)
 
 TermQuery = Annotated[catalogues.TermQuery, Query()]
+ProfileWriter = Annotated[Caller, Depends(CallerOf("patient", "doctor", "admin"))]
+RecordWriter = Annotated[Caller, Depends(CallerOf("doctor", "admin"))]
+ContactWriter = Annotated[Caller, Depends(CallerOf("patient", "institution", "admin"))]
+LogReader = Annotated[Caller, Depends(CallerOf("patient", "admin"))]
 
 
 @router.post("/auth/login", response_model=TokenPair, tags=["auth"])
@@ -86,6 +92,194 @@ async def get_care_team(patient_id: UUID, caller: AnyCaller, res: Res) -> dict[s
 async def get_profile(patient_id: UUID, caller: AnyCaller, res: Res) -> dict[str, Any]:
     """A patient's name and contacts."""
     return await domain.get_profile(res, caller, patient_id)
+
+
+# The health profile.
+
+
+@router.put("/api/v1/patients/{patient_id}/health-profile", response_model=HealthProfile, tags=["record"])
+async def update_health_profile(
+    patient_id: UUID, body: health_profile.HealthProfileUpdate, caller: ProfileWriter, res: Res
+) -> dict[str, Any]:
+    """Change any of the health profile, as the patient itself, its doctor or an admin; null: unknown.
+
+    A new `smoking_status` decides a stored `is_smoker`, and the other way round; `never`, `current`: no quit date.
+    """
+    return await health_profile.update_health_profile(res, caller, patient_id, body)
+
+
+# The entries of the record.
+
+
+@router.post("/api/v1/patients/{patient_id}/conditions", status_code=201, response_model=Condition, tags=["record"])
+async def add_condition(
+    patient_id: UUID, body: record.NewCondition, caller: RecordWriter, res: Res, response: Response
+) -> dict[str, Any]:
+    """Record a condition, by `condition_id` or `name`; once per patient."""
+    entry = await record.add_entry(res, caller, record_db.CONDITIONS, patient_id, body)
+    response.headers["Location"] = f"/api/v1/patients/{patient_id}/conditions/{entry['id']}"
+    return entry
+
+
+@router.put("/api/v1/patients/{patient_id}/conditions/{entry_id}", response_model=Condition, tags=["record"])
+async def update_condition(
+    patient_id: UUID, entry_id: CatalogueId, body: record.ConditionUpdate, caller: RecordWriter, res: Res
+) -> dict[str, Any]:
+    """Change what is recorded about a condition; null clears, absent stays."""
+    return await record.update_entry(res, caller, record_db.CONDITIONS, patient_id, entry_id, body)
+
+
+@router.delete("/api/v1/patients/{patient_id}/conditions/{entry_id}", status_code=204, tags=["record"])
+async def delete_condition(patient_id: UUID, entry_id: CatalogueId, caller: RecordWriter, res: Res) -> None:
+    """Remove a condition that does not belong in the record."""
+    await record.delete_entry(res, caller, record_db.CONDITIONS, patient_id, entry_id)
+
+
+@router.post("/api/v1/patients/{patient_id}/medications", status_code=201, response_model=Medication, tags=["record"])
+async def add_medication(
+    patient_id: UUID, body: record.NewMedication, caller: RecordWriter, res: Res, response: Response
+) -> dict[str, Any]:
+    """Record a medication, by `medication_id` or `name`; once per patient."""
+    entry = await record.add_entry(res, caller, record_db.MEDICATIONS, patient_id, body)
+    response.headers["Location"] = f"/api/v1/patients/{patient_id}/medications/{entry['id']}"
+    return entry
+
+
+@router.put("/api/v1/patients/{patient_id}/medications/{entry_id}", response_model=Medication, tags=["record"])
+async def update_medication(
+    patient_id: UUID, entry_id: CatalogueId, body: record.MedicationUpdate, caller: RecordWriter, res: Res
+) -> dict[str, Any]:
+    """Change what is recorded about a medication; null clears, absent stays."""
+    return await record.update_entry(res, caller, record_db.MEDICATIONS, patient_id, entry_id, body)
+
+
+@router.delete("/api/v1/patients/{patient_id}/medications/{entry_id}", status_code=204, tags=["record"])
+async def delete_medication(patient_id: UUID, entry_id: CatalogueId, caller: RecordWriter, res: Res) -> None:
+    """Remove a medication that does not belong in the record."""
+    await record.delete_entry(res, caller, record_db.MEDICATIONS, patient_id, entry_id)
+
+
+@router.post("/api/v1/patients/{patient_id}/allergies", status_code=201, response_model=Allergy, tags=["record"])
+async def add_allergy(
+    patient_id: UUID, body: record.NewAllergy, caller: RecordWriter, res: Res, response: Response
+) -> dict[str, Any]:
+    """Record an allergy, by `allergy_id` or `name`; once per patient."""
+    entry = await record.add_entry(res, caller, record_db.ALLERGIES, patient_id, body)
+    response.headers["Location"] = f"/api/v1/patients/{patient_id}/allergies/{entry['id']}"
+    return entry
+
+
+@router.put("/api/v1/patients/{patient_id}/allergies/{entry_id}", response_model=Allergy, tags=["record"])
+async def update_allergy(
+    patient_id: UUID, entry_id: CatalogueId, body: record.AllergyUpdate, caller: RecordWriter, res: Res
+) -> dict[str, Any]:
+    """Change what is recorded about an allergy; null clears, absent stays."""
+    return await record.update_entry(res, caller, record_db.ALLERGIES, patient_id, entry_id, body)
+
+
+@router.delete("/api/v1/patients/{patient_id}/allergies/{entry_id}", status_code=204, tags=["record"])
+async def delete_allergy(patient_id: UUID, entry_id: CatalogueId, caller: RecordWriter, res: Res) -> None:
+    """Remove an allergy that does not belong in the record."""
+    await record.delete_entry(res, caller, record_db.ALLERGIES, patient_id, entry_id)
+
+
+@router.post(
+    "/api/v1/patients/{patient_id}/family-history", status_code=201, response_model=FamilyHistoryEntry, tags=["record"]
+)
+async def add_family_history(
+    patient_id: UUID, body: record.NewFamilyHistory, caller: RecordWriter, res: Res, response: Response
+) -> dict[str, Any]:
+    """Record a relative's condition, by `condition_id` or `name`; once per relative."""
+    entry = await record.add_entry(res, caller, record_db.FAMILY_HISTORY, patient_id, body)
+    response.headers["Location"] = f"/api/v1/patients/{patient_id}/family-history/{entry['id']}"
+    return entry
+
+
+@router.put(
+    "/api/v1/patients/{patient_id}/family-history/{entry_id}", response_model=FamilyHistoryEntry, tags=["record"]
+)
+async def update_family_history(
+    patient_id: UUID, entry_id: UUID, body: record.FamilyHistoryUpdate, caller: RecordWriter, res: Res
+) -> dict[str, Any]:
+    """Change what is recorded about a relative's condition; null clears, absent stays."""
+    return await record.update_entry(res, caller, record_db.FAMILY_HISTORY, patient_id, entry_id, body)
+
+
+@router.delete("/api/v1/patients/{patient_id}/family-history/{entry_id}", status_code=204, tags=["record"])
+async def delete_family_history(patient_id: UUID, entry_id: UUID, caller: RecordWriter, res: Res) -> None:
+    """Remove a relative's condition that does not belong in the record."""
+    await record.delete_entry(res, caller, record_db.FAMILY_HISTORY, patient_id, entry_id)
+
+
+# Contacts.
+
+
+@router.post(
+    "/api/v1/patients/{patient_id}/emails", status_code=201, response_model=domain.EmailContact, tags=["contacts"]
+)
+async def add_email(
+    patient_id: UUID, body: contacts.NewEmail, caller: ContactWriter, res: Res, response: Response
+) -> dict[str, Any]:
+    """Add an e-mail: the first is primary, and a new primary one takes the present one's place. The login stays."""
+    contact = await contacts.add_email(res, caller, patient_id, body)
+    response.headers["Location"] = f"/api/v1/patients/{patient_id}/emails/{contact['id']}"
+    return contact
+
+
+@router.delete("/api/v1/patients/{patient_id}/emails/{contact_id}", status_code=204, tags=["contacts"])
+async def delete_email(patient_id: UUID, contact_id: UUID, caller: ContactWriter, res: Res) -> None:
+    """Remove an e-mail; the oldest other one follows a primary one; 409 `last_email` for the only one."""
+    await contacts.delete_email(res, caller, patient_id, contact_id)
+
+
+@router.post(
+    "/api/v1/patients/{patient_id}/phones", status_code=201, response_model=domain.PhoneContact, tags=["contacts"]
+)
+async def add_phone(
+    patient_id: UUID, body: contacts.NewPhone, caller: ContactWriter, res: Res, response: Response
+) -> dict[str, Any]:
+    """Add a phone: the first is primary, and a new primary one takes the place of the present."""
+    contact = await contacts.add_phone(res, caller, patient_id, body)
+    response.headers["Location"] = f"/api/v1/patients/{patient_id}/phones/{contact['id']}"
+    return contact
+
+
+@router.delete("/api/v1/patients/{patient_id}/phones/{contact_id}", status_code=204, tags=["contacts"])
+async def delete_phone(patient_id: UUID, contact_id: UUID, caller: ContactWriter, res: Res) -> None:
+    """Remove a phone; the oldest other one follows a primary one."""
+    await contacts.delete_phone(res, caller, patient_id, contact_id)
+
+
+@router.post(
+    "/api/v1/patients/{patient_id}/addresses", status_code=201, response_model=domain.AddressContact, tags=["contacts"]
+)
+async def add_address(
+    patient_id: UUID, body: contacts.NewAddress, caller: ContactWriter, res: Res, response: Response
+) -> dict[str, Any]:
+    """Add an address: the first is primary, and a new primary one takes the place of the present."""
+    contact = await contacts.add_address(res, caller, patient_id, body)
+    response.headers["Location"] = f"/api/v1/patients/{patient_id}/addresses/{contact['id']}"
+    return contact
+
+
+@router.delete("/api/v1/patients/{patient_id}/addresses/{contact_id}", status_code=204, tags=["contacts"])
+async def delete_address(patient_id: UUID, contact_id: UUID, caller: ContactWriter, res: Res) -> None:
+    """Remove an address; the oldest other one follows a primary one."""
+    await contacts.delete_address(res, caller, patient_id, contact_id)
+
+
+# The access log.
+
+
+@router.get("/api/v1/patients/{patient_id}/access-log", response_model=Page[access_log.Access], tags=["record"])
+async def list_accesses(
+    patient_id: UUID, caller: LogReader, res: Res, query: Annotated[PageQuery, Query()]
+) -> Page[dict[str, Any]]:
+    """Who saw or changed the patient's data, newest first; for the patient itself and admins."""
+    return await access_log.list_accesses(res, caller, patient_id, query)
+
+
+# Catalogues.
 
 
 @router.get("/api/v1/blood-types", response_model=catalogues.Entries, tags=["catalogues"])

@@ -34,6 +34,7 @@ Connect = Callable[[str], psycopg2.extensions.connection]
 ALLOWED = {
     *(("auth", "users", verb) for verb in ("SELECT", "INSERT", "UPDATE", "DELETE")),
     ("auth", "audit_events", "SELECT"),
+    ("patients", "access_log", "SELECT"),
     *((role, table, "SELECT") for role in OTHERS for table in (*READ_BY_ENTITY_SERVICES, *CATALOGUES)),
     *((role, table, v) for role in OTHERS for table in CONTACTS for v in ("SELECT", "INSERT", "UPDATE", "DELETE")),
     *(("doctors", "doctors", verb) for verb in ("INSERT", "UPDATE")),
@@ -59,6 +60,7 @@ FORBIDDEN_TO_ALL = [
     "INSERT INTO audit_events (hash, service, actor_type, action, resource, outcome, request_id)"
     " VALUES ('', 's', 'a', 'a', 'r', 'success', 'r')",
     "SELECT * FROM audit_chains",
+    "SELECT * FROM audit_event_patients",
     "UPDATE audit_chains SET position = 0",
     "DELETE FROM audit_chains",
     "ALTER TABLE audit_events DISABLE TRIGGER ALL",
@@ -219,7 +221,7 @@ def test_no_role_runs_the_owners_triggers_on_rows_of_its_own(url: str, connect: 
     with owner, owner.cursor() as cursor:
         cursor.execute(sql.SQL("CREATE SCHEMA workshop; GRANT ALL ON SCHEMA workshop TO PUBLIC"))
     connection = connect("doctors")
-    for function in ("mirror_owner_status", "chain_audit_event"):
+    for function in ("mirror_owner_status", "chain_audit_event", "list_audit_event"):
         refused(
             connection,
             "CREATE TABLE workshop.mine (id uuid, deleted_at timestamptz); "
