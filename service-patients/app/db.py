@@ -37,6 +37,7 @@ _PATIENT = (
            p.sex_id, p.gender_id, p.emergency_contact_name, p.emergency_contact_phone,
            e.email_address AS contact_email, t.phone_number AS contact_phone, p.deleted_at IS NULL AS is_active,
            p.validation_status = 'full_access' AS is_verified, p.validation_status, p.created_at, p.updated_at,
+           search_key(p.last_name) AS last_key, search_key(p.first_name) AS first_key,
 """
     + HEALTH_PROFILE
     + """
@@ -59,31 +60,81 @@ _LISTED = """
       AND (%(validation_status)s IS NULL OR p.validation_status = %(validation_status)s)
       AND (%(born_after)s IS NULL OR p.date_of_birth >= %(born_after)s)
       AND (%(born_before)s IS NULL OR p.date_of_birth <= %(born_before)s)
-      AND (%(after_created_at)s IS NULL
-           OR (p.created_at, p.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid))
 """
 
 _NEWEST_FIRST = """
+      AND (%(after_created_at)s IS NULL
+           OR (p.created_at, p.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid))
     ORDER BY p.created_at DESC, p.id DESC
     LIMIT %(limit)s + 1
 """
 
-LIST_PATIENTS = audited(_PATIENT + " WHERE " + _LISTED + _NEWEST_FIRST)
+_BY_NAME = """
+      AND (%(after_last_key)s IS NULL OR (search_key(p.last_name), search_key(p.first_name), p.id)
+           > (%(after_last_key)s, %(after_first_key)s, %(after_id)s::uuid))
+    ORDER BY search_key(p.last_name), search_key(p.first_name), p.id
+    LIMIT %(limit)s + 1
+"""
 
 # A page by name and a page by e-mail, each by whichever index is the better one for this term: the trigrams' where few
 # match, the list's own where so many do that the walk soon has its page. An OR over both tables could use neither.
-SEARCH_PATIENTS = audited(
-    _PATIENT
-    + " WHERE p.id IN ((SELECT p.id FROM patients p WHERE "
+_FOUND_BY_NAME = (
+    "SELECT p.id FROM patients p WHERE search_key(p.first_name || ' ' || p.last_name) LIKE search_key(%(q)s) AND "
     + _LISTED
-    + " AND search_key(p.first_name || ' ' || p.last_name) LIKE search_key(%(q)s) "
-    + _NEWEST_FIRST
-    + ") UNION (SELECT p.id FROM patients p JOIN emails e ON e.entity_id = p.id AND e.is_primary WHERE "
-    + _LISTED
-    + " AND search_key(e.email_address) LIKE search_key(%(q)s) "
-    + _NEWEST_FIRST
-    + "))"
-    + _NEWEST_FIRST
+)
+_FOUND_BY_EMAIL = (
+    "SELECT p.id FROM patients p JOIN emails e ON e.entity_id = p.id AND e.is_primary "
+    "WHERE search_key(e.email_address) LIKE search_key(%(q)s) AND " + _LISTED
+)
+
+# The rows' columns that make a position in each order.
+SORT_KEYS = {"created_at": ("created_at", "id"), "last_name": ("last_key", "first_key", "id")}
+
+LIST_PATIENTS = {
+    "created_at": audited(_PATIENT + " WHERE " + _LISTED + _NEWEST_FIRST, page=True),
+    "last_name": audited(_PATIENT + " WHERE " + _LISTED + _BY_NAME, page=True),
+}
+
+SEARCH_PATIENTS = {
+    "created_at": audited(
+        _PATIENT
+        + " WHERE p.id IN (("
+        + _FOUND_BY_NAME
+        + _NEWEST_FIRST
+        + ") UNION ("
+        + _FOUND_BY_EMAIL
+        + _NEWEST_FIRST
+        + "))"
+        + _NEWEST_FIRST,
+        page=True,
+    ),
+    "last_name": audited(
+        _PATIENT
+        + " WHERE p.id IN (("
+        + _FOUND_BY_NAME
+        + _BY_NAME
+        + ") UNION ("
+        + _FOUND_BY_EMAIL
+        + _BY_NAME
+        + "))"
+        + _BY_NAME,
+        page=True,
+    ),
+}
+
+# Of two who create the same person at once, the second waits here until the first is done, and then finds it.
+LOCK_IDENTITY = """
+    SELECT pg_advisory_xact_lock(hashtextextended(
+        concat_ws(E'\\n', search_key(%(last_name)s), search_key(%(first_name)s), %(date_of_birth)s::date), 0))
+"""
+
+FIND_NAMESAKES = audited(
+    """
+    SELECT p.id AS patient_id FROM patients p
+    WHERE search_key(p.last_name) = search_key(%(last_name)s) AND search_key(p.first_name) = search_key(%(first_name)s)
+      AND p.date_of_birth = %(date_of_birth)s AND """
+    + IN_SCOPE
+    + " ORDER BY p.created_at, p.id"
 )
 
 INSERT_PATIENT = """
@@ -115,6 +166,10 @@ SOFT_DELETE_PATIENT = """
     UPDATE patients SET deleted_at = now() WHERE id = %(id)s AND deleted_at IS NULL
       AND (%(caller_type)s = 'admin' OR institution_id = %(caller_id)s)
 """
+
+GET_INSTITUTION_ID = "SELECT institution_id FROM patients WHERE id = %(id)s"
+
+RESTORE_PATIENT = "UPDATE patients SET deleted_at = NULL WHERE id = %(id)s AND deleted_at IS NOT NULL"
 
 FIND_DASHBOARD = audited(
     """
@@ -235,10 +290,27 @@ async def list_patients(
     limit: int,
     event: dict[str, Any],
 ) -> list[Row]:
-    """Up to `limit` + 1 patients in the caller's scope, newest first, after `[created_at, id]`; audited as `event`."""
-    place = {"after_created_at": after[0], "after_id": after[1], "limit": limit}
-    statement, q = (LIST_PATIENTS if filters["q"] is None else SEARCH_PATIENTS), {"q": contains(filters["q"])}
-    return await executor.fetch_all(statement, {**filters, **q, **_own(scope), **scope, **place, **event})
+    """Up to `limit` + 1 patients in the caller's scope, in the order `filters["sort"]`, after a position (SORT_KEYS).
+
+    Audited as `event`.
+    """
+    statements = LIST_PATIENTS if filters["q"] is None else SEARCH_PATIENTS
+    sort, q = filters["sort"], {"q": contains(filters["q"])}
+    place = {f"after_{key}": value for key, value in zip(SORT_KEYS[sort], after, strict=True)}
+    parameters = {**filters, **q, **_own(scope), **scope, **place, "limit": limit, **event}
+    return await executor.fetch_all(statements[sort], parameters)
+
+
+async def find_namesakes(
+    executor: Executor, person: dict[str, Any], scope: dict[str, Any], event: dict[str, Any]
+) -> list[UUID]:
+    """The patients in the caller's scope with `first_name`, `last_name` and `date_of_birth` of `person`.
+
+    Whoever else asks for the same person waits until the transaction ends. Audited as `event`.
+    """
+    await executor.execute(LOCK_IDENTITY, person)
+    rows = await executor.fetch_all(FIND_NAMESAKES, {**person, **scope, **event})
+    return [UUID(str(row["patient_id"])) for row in rows]
 
 
 async def insert_patient(executor: Executor, patient: dict[str, Any]) -> None:
@@ -280,6 +352,20 @@ async def soft_delete_patient(executor: Executor, patient_id: UUID, scope: dict[
     """Hide a patient of the calling institution, or any for an admin. Raises PatientNotFound."""
     if not await executor.execute(SOFT_DELETE_PATIENT, {"id": patient_id, **scope}):
         raise PatientNotFound
+
+
+async def get_institution_id(executor: Executor, patient_id: UUID) -> UUID | None:
+    """The institution of a patient, a deleted one too. Raises PatientNotFound."""
+    row = await executor.fetch_one(GET_INSTITUTION_ID, {"id": patient_id})
+    if row is None:
+        raise PatientNotFound
+    institution_id: UUID | None = row["institution_id"]
+    return institution_id
+
+
+async def restore_patient(executor: Executor, patient_id: UUID) -> bool:
+    """Bring a deleted patient back; False when there is none."""
+    return bool(await executor.execute(RESTORE_PATIENT, {"id": patient_id}))
 
 
 async def find_dashboard(

@@ -21,7 +21,7 @@ from shared.schemas import ABSENT, Body, CatalogueId, ContactEmail, Update
 from shared.text import Name, Note, Password, Phone, Search
 
 from . import db, indicators, smoking
-from .errors import AssociationRequired, BeforeBirth, EmergencyContactIncomplete
+from .errors import AssociationRequired, BeforeBirth, EmergencyContactIncomplete, PossibleDuplicate
 from .indicators import BmiClass
 from .scope import reading, scope_of, writing
 
@@ -134,6 +134,7 @@ class PatientQuery(PageQuery):
     """The filters of the patients' list; bounds are inclusive."""
 
     q: Search | None = Field(default=None, description="Part of a name or e-mail, without case and accents.")
+    sort: Literal["created_at", "last_name"] = Field(default="created_at", description="Newest first, or by name.")
     doctor_id: UUID | None = None
     institution_id: UUID | None = None
     validation_status: ValidationStatus | None = None
@@ -285,10 +286,11 @@ class Profile(BaseModel):
 
 async def list_patients(res: ClientResources, caller: Caller, query: PatientQuery) -> Page[Row]:
     """The patients that the caller may know: all for an admin, else its own; recorded in the audit trail."""
-    after = res.cursors.read("patients", query, 2)
+    keys = db.SORT_KEYS[query.sort]
+    after = res.cursors.read("patients", query, len(keys))
     event = audit.parameters(res.service, caller, "read", "patient_list")
     rows = await db.list_patients(res.db, scope_of(caller), query.filters(), after, query.limit, event)
-    items, next_cursor = res.cursors.cut("patients", query, rows, lambda row: (row["created_at"], row["id"]))
+    items, next_cursor = res.cursors.cut("patients", query, rows, lambda row: [row[key] for key in keys])
     return Page[Row](items=[_with_age(row) for row in items], next_cursor=next_cursor)
 
 
@@ -299,11 +301,14 @@ async def get_patient(res: ClientResources, caller: Caller, patient_id: UUID) ->
     )
 
 
-async def create_patient(res: ClientResources, caller: Caller, new: NewPatient) -> Row:
+async def create_patient(
+    res: ClientResources, caller: Caller, new: NewPatient, *, allow_duplicate: bool = False
+) -> Row:
     """Create a patient, its health profile, contacts and account: all appear at the commit, or nothing.
 
     Raises Forbidden (a doctor's patient is its own, an institution's belongs to it), AssociationRequired,
-    DoctorNotInInstitution, EmergencyContactIncomplete, BeforeBirth, SmokingContradiction, UnknownReference, EmailTaken.
+    DoctorNotInInstitution, EmergencyContactIncomplete, BeforeBirth, SmokingContradiction, UnknownReference, EmailTaken,
+    PossibleDuplicate (unless allowed).
     """
     owners = owners_of(caller, new.doctor_id, new.institution_id)
     refuse_incomplete_contact(new.emergency_contact_name, new.emergency_contact_phone)
@@ -314,12 +319,16 @@ async def create_patient(res: ClientResources, caller: Caller, new: NewPatient) 
     columns = new.model_dump(exclude={"contact_email", "contact_phone", "health_profile", "password"}) | owners
     async with res.db.transaction() as tx:
         await _hold_owners(tx, owners)
-        await db.insert_patient(tx, {"id": patient_id, **columns})
-        await db.insert_health_profile(tx, patient_id, profile)
-        await contacts.insert_email(tx, "patient", patient_id, email)
-        await contacts.update_primary_phone(tx, "patient", patient_id, new.contact_phone)
-        await audit.record(tx, writing(res, caller, "create", patient_id))
-        return _with_age(await db.get_patient(tx, patient_id))
+        namesakes = [] if allow_duplicate else await _namesakes(tx, res, caller, new)
+        if not namesakes:
+            await db.insert_patient(tx, {"id": patient_id, **columns})
+            await db.insert_health_profile(tx, patient_id, profile)
+            await contacts.insert_email(tx, "patient", patient_id, email)
+            await contacts.update_primary_phone(tx, "patient", patient_id, new.contact_phone)
+            await audit.record(tx, writing(res, caller, "create", patient_id))
+            return _with_age(await db.get_patient(tx, patient_id))
+    # After the commit, which keeps the record of whom the caller has been told of.
+    raise PossibleDuplicate(namesakes)
 
 
 async def update_patient(res: ClientResources, caller: Caller, patient_id: UUID, update: PatientUpdate) -> Row:
@@ -351,6 +360,19 @@ async def delete_patient(res: ClientResources, caller: Caller, patient_id: UUID)
         await audit.record(tx, writing(res, caller, "delete", patient_id))
         # Before the commit: if Redis is away nothing is deleted, and a login that races finds the account closed.
         await res.sessions.end_all(patient_id)
+
+
+async def restore_patient(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
+    """Bring a deleted patient back, its login included; any other stays as it is.
+
+    Raises PatientNotFound, InstitutionDeleted.
+    """
+    async with res.db.transaction() as tx:
+        if (institution_id := await db.get_institution_id(tx, patient_id)) is not None:
+            await associations.hold_returning(tx, institution_id)
+        restored = await db.restore_patient(tx, patient_id)
+        await audit.record(tx, writing(res, caller, "restore" if restored else "read", patient_id))
+        return _with_age(await db.get_patient(tx, patient_id))
 
 
 async def get_dashboard(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
@@ -416,6 +438,11 @@ def refuse_before_birth(date_of_birth: date, fields: Mapping[str, Any], path: st
     for name, value in fields.items():
         if isinstance(value, date) and value < date_of_birth:
             raise BeforeBirth(path + name)
+
+
+async def _namesakes(tx: Executor, res: ClientResources, caller: Caller, new: NewPatient) -> list[UUID]:
+    person = new.model_dump(include={"first_name", "last_name", "date_of_birth"})
+    return await db.find_namesakes(tx, person, scope_of(caller), reading(res, caller, "possible_duplicate"))
 
 
 async def _hold_owners(tx: Executor, owners: dict[str, UUID | None]) -> None:

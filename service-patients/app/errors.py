@@ -1,8 +1,21 @@
 """The patients' named errors."""
 
+from collections.abc import Sequence
 from typing import ClassVar
+from uuid import UUID
 
 from shared.errors import FieldError, FieldRejected, NotFound, Problem, ValidationFailed
+
+
+class PossibleDuplicate(Problem):
+    """Patients whom the caller may see have the same name and birth date: `candidates` are their ids."""
+
+    status, code = 409, "possible_duplicate"
+    es = "Ya hay un paciente con ese nombre y fecha de nacimiento. Revíselo, o créelo con allow_duplicate=true."
+    en = "There is a patient with that name and birth date. Look at it, or create yours with allow_duplicate=true."
+
+    def __init__(self, candidates: Sequence[UUID]) -> None:
+        super().__init__(members={"candidates": [str(candidate) for candidate in candidates]})
 
 
 class AssociationRequired(Problem):

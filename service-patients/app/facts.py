@@ -1,20 +1,20 @@
-"""What is known of a patient, with its unit, its day and where it is recorded, so that a result can be retraced."""
+"""What is known of a patient, with its unit, its moment and where it is recorded, so that a result can be retraced."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date as Day  # noqa: N812 (a field is called date)
+from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Generic, TypeVar
 
 Number = int | float | Decimal | Fraction
-Value = Number | str | bool | Day
+Value = Number | str | bool | date
 V = TypeVar("V", bound=Value, covariant=True)
 
 
 @dataclass(frozen=True)
 class Fact(Generic[V]):
-    """A value, its UCUM unit ("" for none), the day that it dates from (None: not known), and its `source`.
+    """A value, its UCUM unit ("" for none), since when it is known (None: not recorded), and its `source`.
 
     The source is a LOINC code for an observation, `profile`, `conditions`, `patient` or, for what follows from other
     facts, `computed`.
@@ -22,7 +22,7 @@ class Fact(Generic[V]):
 
     value: V
     unit: str = ""
-    date: Day | None = None
+    at: datetime | None = None
     source: str = "profile"
 
 

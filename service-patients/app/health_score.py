@@ -7,7 +7,7 @@ The `*_points` functions are the rows of that table; what it does not score is a
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from fractions import Fraction
 from math import floor
@@ -266,20 +266,20 @@ def _lipids(known: Known) -> Component:
 
 
 def _glucose(known: Known) -> Component:
-    """With diabetes HbA1c alone counts; without, the newer of both values, and of one day HbA1c."""
+    """With diabetes HbA1c alone counts; without, the newer of both values, and of one moment HbA1c."""
     diabetes, hba1c, fasting = known.has_diabetes, known.hba1c, known.fasting_glucose
     if _is_true(diabetes):
         points = Unscorable.DIABETES_WITHOUT_HBA1C if hba1c is None else hba1c_points(hba1c.value, diabetes=True)
         return _component(points, hba1c=hba1c, has_diabetes=diabetes)
-    if hba1c is not None and (fasting is None or _day(hba1c) >= _day(fasting)):
+    if hba1c is not None and (fasting is None or _moment(hba1c) >= _moment(fasting)):
         return _component(hba1c_points(hba1c.value, diabetes=False), hba1c=hba1c, has_diabetes=diabetes)
     if fasting is not None:
         return _component(fasting_glucose_points(fasting.value), fasting_glucose=fasting, has_diabetes=diabetes)
     return _component(Unscorable.NO_DATA, fasting_glucose=None, hba1c=None)
 
 
-def _day(fact: Fact[Number]) -> date:
-    return fact.date or date.min
+def _moment(fact: Fact[Number]) -> datetime:
+    return fact.at or datetime.min.replace(tzinfo=UTC)
 
 
 def _pressure(known: Known) -> Component:

@@ -40,14 +40,23 @@ async def login(body: Login, res: Res) -> dict[str, Any]:
 async def list_patients(
     caller: StaffCaller, res: Res, query: Annotated[domain.PatientQuery, Query()]
 ) -> Page[dict[str, Any]]:
-    """Patients, newest first: all for an admin, else the calling doctor's or institution's own."""
+    """Patients, newest first or by name: all for an admin, else the calling doctor's or institution's own."""
     return await domain.list_patients(res, caller, query)
 
 
 @router.post("/api/v1/patients", status_code=201, response_model=domain.Patient, tags=["patients"])
-async def create_patient(body: domain.NewPatient, caller: StaffCaller, res: Res, response: Response) -> dict[str, Any]:
-    """Create a patient with its account; a doctor as its own, an institution for itself."""
-    patient = await domain.create_patient(res, caller, body)
+async def create_patient(
+    body: domain.NewPatient,
+    caller: StaffCaller,
+    res: Res,
+    response: Response,
+    allow_duplicate: Annotated[bool, Query(description="Create it even if there is such a person.")] = False,
+) -> dict[str, Any]:
+    """Create a patient with its account; a doctor as its own, an institution for itself.
+
+    409 `possible_duplicate` with `candidates`, the ids of the caller's patients with the same name and birth date.
+    """
+    patient = await domain.create_patient(res, caller, body, allow_duplicate=allow_duplicate)
     response.headers["Location"] = f"/api/v1/patients/{patient['id']}"
     return patient
 
@@ -68,6 +77,15 @@ async def update_patient(patient_id: UUID, body: domain.PatientUpdate, caller: A
 async def delete_patient(patient_id: UUID, caller: AdminOrInstitutionCaller, res: Res) -> None:
     """Hide a patient, disable its login and end its sessions."""
     await domain.delete_patient(res, caller, patient_id)
+
+
+@router.post("/api/v1/patients/{patient_id}/restore", response_model=domain.Patient, tags=["patients"])
+async def restore_patient(patient_id: UUID, caller: AdminCaller, res: Res) -> dict[str, Any]:
+    """Bring a deleted patient back, its login included; 409 `institution_deleted` while its institution is deleted.
+
+    One that is not deleted is answered as it is.
+    """
+    return await domain.restore_patient(res, caller, patient_id)
 
 
 @router.get("/api/v1/patients/{patient_id}/dashboard", response_model=domain.Dashboard, tags=["record"])

@@ -1,7 +1,7 @@
 """Life's Essential 8: the worked rows, every edge of its table, and what it refuses to score."""
 
 import csv
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from patients_app import health_score
-from patients_app.facts import Fact
+from patients_app.facts import Fact, exact
 from patients_app.health_score import Known, Unscorable
 
 TODAY = date(2026, 3, 1)
@@ -213,16 +213,22 @@ def test_diabetes_without_hba1c_is_not_scored_by_glucose() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hba1c_day", "glucose_day", "points"), [(1, 2, 60), (2, 1, 100), (2, 2, 100)], ids=["glucose", "hba1c", "same day"]
+    ("hba1c_at", "glucose_at", "points"),
+    [(1, 2, 60), (2, 1, 100), (2, 2, 100)],
+    ids=["glucose", "hba1c", "same moment"],
 )
-def test_without_diabetes_the_newer_value_counts_and_of_one_day_hba1c(
-    hba1c_day: int, glucose_day: int, points: int
+def test_without_diabetes_the_newer_value_counts_and_of_one_moment_hba1c(
+    hba1c_at: int, glucose_at: int, points: int
 ) -> None:
-    facts = {
-        "hba1c": Fact(5.0, date=date(2026, 1, hba1c_day)),
-        "fasting_glucose": Fact(110, date=date(2026, 1, glucose_day)),
-    }
-    assert health_score.assess(Known(age=50, **facts), TODAY).components["blood_glucose"].score == points
+    hba1c, glucose = (
+        Fact(value, at=datetime(2026, 1, 5, hour, tzinfo=UTC)) for value, hour in ((5.0, hba1c_at), (110, glucose_at))
+    )
+    result = health_score.assess(Known(age=50, hba1c=hba1c, fasting_glucose=glucose), TODAY)
+    assert result.components["blood_glucose"].score == points
+
+
+def test_a_number_counts_as_it_is_written() -> None:
+    assert exact(200.1) - exact(70.1) == 130
 
 
 def test_a_lone_half_of_a_pressure_scores_nothing() -> None:
@@ -273,7 +279,8 @@ def test_the_category_is_that_of_the_exact_mean(mean: Fraction, score: int, cate
 
 def test_a_component_tells_what_it_used_and_what_it_did_not_know() -> None:
     systolic, diastolic = (
-        Fact(value, "mm[Hg]", date(2026, 2, 3), code) for value, code in ((121, "8480-6"), (70, "8462-4"))
+        Fact(value, "mm[Hg]", datetime(2026, 2, 3, tzinfo=UTC), code)
+        for value, code in ((121, "8480-6"), (70, "8462-4"))
     )
     component = health_score.assess(Known(age=50, systolic=systolic, diastolic=diastolic), TODAY).components[
         "blood_pressure"
@@ -307,7 +314,9 @@ def test_points_follow_the_value(one: float, other: float) -> None:
     numbers=st.fixed_dictionaries(
         {},
         optional={
-            **dict.fromkeys(("diet_score", "physical_activity_minutes_weekly", "sleep_hours", "bmi", "non_hdl"), POSITIVE),
+            **dict.fromkeys(
+                ("diet_score", "physical_activity_minutes_weekly", "sleep_hours", "bmi", "non_hdl"), POSITIVE
+            ),
             **dict.fromkeys(("fasting_glucose", "hba1c", "systolic", "diastolic"), POSITIVE),
         },
     ),
