@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Response
 
 from shared import app as factory
 from shared.app import ClientResourcesOf as Res
-from shared.auth import AdminOrInstitutionCaller, AnyCaller, CallerOf, StaffCaller
+from shared.auth import AdminCaller, AdminOrInstitutionCaller, AnyCaller, CallerOf, StaffCaller
 from shared.caller import Caller
 from shared.login import Login, TokenPair, delegate
 from shared.pagination import Page, PageQuery
