@@ -38,6 +38,11 @@ GRANT UPDATE (updated_at) ON medical_institutions TO {doctors}, {patients};
 GRANT SELECT ON patient_conditions, patient_medications, patient_allergies, patient_family_history, observations
     TO {doctors};
 
+-- Appointments: made by patients' service; a doctor's deletion cancels those to come.
+GRANT SELECT ON appointments TO {doctors}, {patients};
+GRANT UPDATE (status) ON appointments TO {doctors}, {patients};
+GRANT INSERT ON appointments TO {patients};
+
 GRANT INSERT, UPDATE ON medical_institutions TO {institutions};
 GRANT SELECT, INSERT ON institution_verifications, accreditations TO {institutions};
 -- To count its patients' conditions; what they say of one is not shown.

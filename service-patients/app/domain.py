@@ -291,12 +291,12 @@ async def list_patients(res: ClientResources, caller: Caller, query: PatientQuer
     event = audit.parameters(res.service, caller, "read", "patient_list")
     rows = await db.list_patients(res.db, scope_of(caller), query.filters(), after, query.limit, event)
     items, next_cursor = res.cursors.cut("patients", query, rows, lambda row: [row[key] for key in keys])
-    return Page[Row](items=[_with_age(row) for row in items], next_cursor=next_cursor)
+    return Page[Row](items=[with_age(row) for row in items], next_cursor=next_cursor)
 
 
 async def get_patient(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
     """A patient that the caller may know; recorded in the audit trail. Raises PatientNotFound."""
-    return _with_age(
+    return with_age(
         _found(await db.find_patient(res.db, patient_id, scope_of(caller), reading(res, caller, "patient")))
     )
 
@@ -326,7 +326,7 @@ async def create_patient(
             await contacts.insert_email(tx, "patient", patient_id, email)
             await contacts.update_primary_phone(tx, "patient", patient_id, new.contact_phone)
             await audit.record(tx, writing(res, caller, "create", patient_id))
-            return _with_age(await db.get_patient(tx, patient_id))
+            return with_age(await db.get_patient(tx, patient_id))
     # After the commit, which keeps the record of whom the caller has been told of.
     raise PossibleDuplicate(namesakes)
 
@@ -350,7 +350,7 @@ async def update_patient(res: ClientResources, caller: Caller, patient_id: UUID,
         if "contact_phone" in changes:
             await contacts.update_primary_phone(tx, "patient", patient_id, changes["contact_phone"])
         await audit.record(tx, writing(res, caller, "update", patient_id))
-        return _with_age(await db.get_patient(tx, patient_id))
+        return with_age(await db.get_patient(tx, patient_id))
 
 
 async def delete_patient(res: ClientResources, caller: Caller, patient_id: UUID) -> None:
@@ -372,7 +372,7 @@ async def restore_patient(res: ClientResources, caller: Caller, patient_id: UUID
             await associations.hold_returning(tx, institution_id)
         restored = await db.restore_patient(tx, patient_id)
         await audit.record(tx, writing(res, caller, "restore" if restored else "read", patient_id))
-        return _with_age(await db.get_patient(tx, patient_id))
+        return with_age(await db.get_patient(tx, patient_id))
 
 
 async def get_dashboard(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
@@ -458,5 +458,6 @@ def _found(row: Row | None) -> Row:
     return row
 
 
-def _with_age(patient: Row) -> Row:
+def with_age(patient: Row) -> Row:
+    """A patient's row with its `age` today."""
     return {**patient, "age": indicators.age(patient["date_of_birth"], _today())}

@@ -7,17 +7,30 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Response
 
 from shared import app as factory
 from shared.app import ClientResourcesOf as Res
+from shared.appointments import Appointment
 from shared.auth import AdminCaller, AdminOrInstitutionCaller, AnyCaller, CallerOf, StaffCaller
 from shared.caller import Caller
+from shared.history import StatusChange
 from shared.login import Login, TokenPair, delegate
 from shared.pagination import Page, PageQuery
-from shared.record import Allergy, Condition, FamilyHistoryEntry, HealthProfile, MedicalRecord, Medication
+from shared.record import Allergy, Condition, FamilyHistoryEntry, HealthProfile, MedicalRecord, Medication, Observation
 from shared.resources import ClientResources
 from shared.routes import FleetRoute
 from shared.schemas import CatalogueId
 from shared.settings import ClientSettings, load
 
-from . import access_log, catalogues, contacts, domain, health_profile, record, record_db
+from . import (
+    access_log,
+    appointments,
+    catalogues,
+    contacts,
+    domain,
+    health_profile,
+    observations,
+    record,
+    record_db,
+    validation,
+)
 
 SERVICE = "service-patients"
 
@@ -298,6 +311,102 @@ async def list_accesses(
 
 
 # Catalogues.
+
+
+# Observations.
+
+OBSERVATIONS = "/api/v1/patients/{patient_id}/observations"
+
+
+@router.get(OBSERVATIONS, response_model=Page[Observation], tags=["observations"])
+async def list_observations(
+    patient_id: UUID, caller: AnyCaller, res: Res, query: Annotated[observations.ObservationQuery, Query()]
+) -> Page[dict[str, Any]]:
+    """A patient's observations, newest `effective_at` first."""
+    return await observations.list_observations(res, caller, patient_id, query)
+
+
+@router.post(
+    OBSERVATIONS, status_code=201, response_model=Observation | observations.Observations, tags=["observations"]
+)
+async def record_observations(
+    patient_id: UUID, body: observations.OneOrMany, caller: ProfileWriter, res: Res, response: Response
+) -> dict[str, Any]:
+    """Record one observation, or `{"observations": [...]}`: up to 1,000, all of them or none."""
+    recorded, location = await observations.record(res, caller, patient_id, body)
+    response.headers["Location"] = f"/api/v1/patients/{patient_id}/observations{location}"
+    return recorded
+
+
+@router.get(OBSERVATIONS + "/trends", response_model=observations.Trends, tags=["observations"])
+async def get_trends(
+    patient_id: UUID, caller: AnyCaller, res: Res, query: Annotated[observations.TrendQuery, Query()]
+) -> dict[str, Any]:
+    """Count, least, mean, greatest and last value of one code for each day, month or year (in UTC), oldest first."""
+    return await observations.get_trends(res, caller, patient_id, query)
+
+
+@router.get(OBSERVATIONS + "/{observation_id}", response_model=Observation, tags=["observations"])
+async def get_observation(patient_id: UUID, observation_id: UUID, caller: AnyCaller, res: Res) -> dict[str, Any]:
+    """One observation."""
+    return await observations.get_observation(res, caller, patient_id, observation_id)
+
+
+# The validation workflow.
+
+
+@router.post("/api/v1/patients/{patient_id}/validation", response_model=domain.Patient, tags=["validation"])
+async def validate_patient(patient_id: UUID, body: validation.NewStep, caller: StaffCaller, res: Res) -> dict[str, Any]:
+    """Make the next step: its doctor the first, its institution the second, an admin the third, or back to `pending`.
+
+    A step whose actor the patient does not have is skipped. 409 `invalid_transition` names the status that may follow.
+    """
+    return await validation.validate_patient(res, caller, patient_id, body)
+
+
+@router.get("/api/v1/patients/{patient_id}/validation", response_model=Page[StatusChange], tags=["validation"])
+async def list_validation_steps(
+    patient_id: UUID, caller: AnyCaller, res: Res, query: Annotated[PageQuery, Query()]
+) -> Page[dict[str, Any]]:
+    """The steps so far, newest first."""
+    return await validation.list_steps(res, caller, patient_id, query)
+
+
+# Appointments.
+
+APPOINTMENTS = "/api/v1/patients/{patient_id}/appointments"
+
+
+@router.get(APPOINTMENTS, response_model=Page[Appointment], tags=["appointments"])
+async def list_appointments(
+    patient_id: UUID, caller: AnyCaller, res: Res, query: Annotated[appointments.AppointmentQuery, Query()]
+) -> Page[dict[str, Any]]:
+    """A patient's appointments, by start."""
+    return await appointments.list_appointments(res, caller, patient_id, query)
+
+
+@router.post(APPOINTMENTS, status_code=201, response_model=Appointment, tags=["appointments"])
+async def make_appointment(
+    patient_id: UUID, body: appointments.NewAppointment, caller: AnyCaller, res: Res, response: Response
+) -> dict[str, Any]:
+    """Make an appointment with the patient's doctor; 409 `slot_taken` when the doctor has another one then."""
+    appointment = await appointments.make_appointment(res, caller, patient_id, body)
+    response.headers["Location"] = f"/api/v1/patients/{patient_id}/appointments/{appointment['id']}"
+    return appointment
+
+
+@router.get(APPOINTMENTS + "/{appointment_id}", response_model=Appointment, tags=["appointments"])
+async def get_appointment(patient_id: UUID, appointment_id: UUID, caller: AnyCaller, res: Res) -> dict[str, Any]:
+    """One appointment."""
+    return await appointments.get_appointment(res, caller, patient_id, appointment_id)
+
+
+@router.patch(APPOINTMENTS + "/{appointment_id}", response_model=Appointment, tags=["appointments"])
+async def move_appointment(
+    patient_id: UUID, appointment_id: UUID, body: appointments.AppointmentUpdate, caller: AnyCaller, res: Res
+) -> dict[str, Any]:
+    """Confirm, complete or cancel an appointment, or note that the patient did not come; a cancelled slot is free."""
+    return await appointments.move_appointment(res, caller, patient_id, appointment_id, body)
 
 
 @router.get("/api/v1/blood-types", response_model=catalogues.Entries, tags=["catalogues"])
