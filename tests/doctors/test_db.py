@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 ADMIN = {"caller_type": "admin", "caller_id": uuid4()}
 NO_FILTERS = dict.fromkeys(
     ("q", "specialty_id", "institution_id", "professional_status", "min_experience", "max_fee")
-) | {"is_active": True}
+) | {"is_active": True, "sort": "created_at"}
 NO_PATIENT_FILTERS = {"q": None, "validation_status": None}
 
 
@@ -119,7 +119,7 @@ async def test_any_subset_of_columns_is_updated(database: Database, api: Api, in
     before = await db.get_doctor(database, doctor_id, ADMIN)
     await db.update_doctor(database, doctor_id, ADMIN, {"first_name": "Eva", "years_experience": None})
     after = await db.get_doctor(database, doctor_id, ADMIN)
-    changed = {"first_name": "Eva", "years_experience": None, "updated_at": after["updated_at"]}
+    changed = {"first_name": "Eva", "first_key": "eva", "years_experience": None, "updated_at": after["updated_at"]}
     assert after == before | changed and after["updated_at"] > before["updated_at"]
     await db.update_doctor(database, doctor_id, ADMIN, {})
     assert (await db.get_doctor(database, doctor_id, ADMIN))["updated_at"] > after["updated_at"]
