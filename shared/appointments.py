@@ -1,12 +1,14 @@
 """Appointments as doctors and patients read them: their model, their columns, and what ends those to come."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel
 
+from . import audit
 from .audit import audited
+from .caller import Caller
 from .postgres import Executor
 
 AppointmentStatus = Literal["scheduled", "confirmed", "completed", "cancelled", "no_show"]
@@ -47,6 +49,7 @@ class Appointment(BaseModel):
     created_at: datetime
 
 
-async def cancel_void(tx: Executor, owner_id: UUID, event: dict[str, Any]) -> None:
+async def cancel_void(tx: Executor, service: str, caller: Caller, owner_id: UUID) -> None:
     """Cancel what a patient or doctor has ahead and can't keep, with the change that is the cause; audited."""
+    event = audit.parameters(service, caller, "update", "appointment", detail={"to": "cancelled"})
     await tx.fetch_all(CANCEL_VOID, {"id": owner_id, **event})

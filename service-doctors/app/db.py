@@ -1,5 +1,6 @@
 """The SQL of doctors and of the patients they see."""
 
+from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ from shared.postgres import Executor, NamedErrors, Row, assignments, named_error
 from shared.record import RECORD
 from shared.search import contains
 
+from .appointments_db import COUNT_TODAY
 from .errors import DoctorHasPatients, DoctorNotFound
 
 _CONSTRAINTS: NamedErrors = {
@@ -144,10 +146,11 @@ GET_INSTITUTION_ID = "SELECT institution_id FROM doctors WHERE id = %(id)s"
 
 RESTORE_DOCTOR = "UPDATE doctors SET deleted_at = NULL WHERE id = %(id)s AND deleted_at IS NOT NULL"
 
-COUNT_DASHBOARD = """
-    SELECT count(*) AS total_patients, count(*) FILTER (WHERE validation_status = 'pending') AS pending_reviews
-    FROM patients WHERE doctor_id = %(doctor_id)s AND deleted_at IS NULL
-"""
+COUNT_DASHBOARD = (
+    "SELECT count(*) AS total_patients, count(*) FILTER (WHERE validation_status = 'pending') AS pending_reviews, "
+    + COUNT_TODAY
+    + " FROM patients WHERE doctor_id = %(doctor_id)s AND deleted_at IS NULL"
+)
 
 GET_INSTITUTION = """
     SELECT i.id, i.name, CASE WHEN %(language)s = 'en' THEN y.name_en ELSE y.name_es END AS type, i.license_number,
@@ -168,7 +171,7 @@ GET_INSTITUTION = """
 # Whose record a doctor sees: the columns of its patient list.
 _PATIENT = """
     p.id, p.first_name, p.last_name, p.date_of_birth, e.email_address AS contact_email, t.phone_number AS contact_phone,
-    u.last_login_at AS last_login, p.validation_status
+    u.last_login_at AS last_login, p.validation_status, p.health_score, p.risk_level
 """
 
 _PATIENTS_OF_DOCTOR = """
@@ -267,9 +270,9 @@ async def restore_doctor(executor: Executor, doctor_id: UUID) -> bool:
     return bool(await executor.execute(RESTORE_DOCTOR, {"id": doctor_id}))
 
 
-async def count_dashboard(executor: Executor, doctor_id: UUID) -> Row:
-    """`total_patients` and `pending_reviews` of a doctor."""
-    row = await executor.fetch_one(COUNT_DASHBOARD, {"doctor_id": doctor_id})
+async def count_dashboard(executor: Executor, doctor_id: UUID, now: datetime) -> Row:
+    """`total_patients`, `pending_reviews`, `today_appointments` of a doctor; today is `now` where it works."""
+    row = await executor.fetch_one(COUNT_DASHBOARD, {"doctor_id": doctor_id, "now": now})
     assert row is not None  # an aggregate always gives one
     return row
 

@@ -1,6 +1,6 @@
 """Doctors and the patients they see: the models, the rules and the use cases."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from pydantic import BaseModel, Field
 
 from shared import associations, audit, contacts
+from shared.appointments import cancel_void
 from shared.caller import Caller
 from shared.errors import Forbidden, PatientNotFound
 from shared.pagination import Page, PageQuery
@@ -88,10 +89,10 @@ class DoctorQuery(PageQuery):
 
 
 class Dashboard(BaseModel):
-    """A doctor's figures. `today_appointments` is null until appointments are offered."""
+    """A doctor's figures. Today is that of its institution's time zone; cancelled appointments don't count."""
 
     total_patients: int
-    today_appointments: int | None
+    today_appointments: int
     pending_reviews: int
 
 
@@ -143,7 +144,7 @@ class Institution(BaseModel):
 
 
 class PatientSummary(BaseModel):
-    """A patient as its doctor lists it. The score and the risk are null until they are offered."""
+    """A patient as its doctor lists it."""
 
     id: UUID
     first_name: str
@@ -153,8 +154,8 @@ class PatientSummary(BaseModel):
     contact_phone: str | None
     last_login: datetime | None
     validation_status: ValidationStatus
-    health_score: int | None = None
-    risk_level: RiskLevel | None = None
+    health_score: int | None = Field(description="Life's Essential 8, 0-100; null without data.")
+    risk_level: RiskLevel = Field(description="From the exact health score; `unknown` without one.")
 
 
 class PatientQuery(PageQuery):
@@ -242,9 +243,10 @@ async def update_doctor(res: ClientResources, caller: Caller, doctor_id: UUID, u
 
 
 async def delete_doctor(res: ClientResources, caller: Caller, doctor_id: UUID) -> None:
-    """Hide a doctor, close its account and end its sessions. Raises DoctorNotFound."""
+    """Hide a doctor, cancel what it has ahead, close its account, end its sessions. Raises DoctorNotFound."""
     async with res.db.transaction() as tx:
         await db.soft_delete_doctor(tx, doctor_id, scope_of(caller))
+        await cancel_void(tx, res.service, caller, doctor_id)
         # Before the commit: if Redis is away nothing is deleted, and a login that races finds the account closed.
         await res.sessions.end_all(doctor_id)
 
@@ -264,7 +266,7 @@ async def restore_doctor(res: ClientResources, caller: Caller, doctor_id: UUID) 
 
 async def get_dashboard(res: ClientResources, caller: Caller) -> Row:
     """The figures of the calling doctor."""
-    return {**await db.count_dashboard(res.db, caller.user_id), "today_appointments": None}
+    return await db.count_dashboard(res.db, caller.user_id, datetime.now(UTC))
 
 
 async def get_own_profile(res: ClientResources, caller: Caller) -> Row:

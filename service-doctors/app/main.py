@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI, Query, Response
 
 from shared import app as factory
 from shared.app import ClientResourcesOf as Res
+from shared.appointments import Appointment
 from shared.auth import AdminCaller, AdminOrInstitutionCaller, AnyCaller, DoctorCaller, StaffCaller
 from shared.login import Login, TokenPair, delegate
 from shared.pagination import Page, PageQuery
@@ -14,7 +15,7 @@ from shared.resources import ClientResources
 from shared.routes import FleetRoute
 from shared.settings import ClientSettings, load
 
-from . import domain, figures, statuses
+from . import appointments, domain, figures, statuses
 
 SERVICE = "service-doctors"
 
@@ -29,8 +30,16 @@ async def login(body: Login, res: Res) -> dict[str, Any]:
 
 @router.get("/api/v1/doctors/me/dashboard", response_model=domain.Dashboard, tags=["me"])
 async def get_dashboard(caller: DoctorCaller, res: Res) -> dict[str, Any]:
-    """The calling doctor's figures: active patients and those still to be reviewed."""
+    """The calling doctor's figures: active patients, those still to be reviewed, today's appointments."""
     return await domain.get_dashboard(res, caller)
+
+
+@router.get("/api/v1/doctors/me/appointments", response_model=Page[Appointment], tags=["me"])
+async def list_appointments(
+    caller: DoctorCaller, res: Res, query: Annotated[appointments.AppointmentQuery, Query()]
+) -> Page[dict[str, Any]]:
+    """The calling doctor's appointments with its patients, by start."""
+    return await appointments.list_appointments(res, caller, query)
 
 
 @router.get("/api/v1/doctors/me/profile", response_model=domain.OwnProfile, tags=["me"])

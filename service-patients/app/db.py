@@ -13,6 +13,7 @@ from shared.postgres import Executor, NamedErrors, Row, assignments, named_error
 from shared.record import HEALTH_PROFILE, RECORD
 from shared.search import contains
 
+from .activity_db import COMING_APPOINTMENTS, RECENT_ACTIVITY
 from .errors import AssociationRequired, DoctorNotInInstitution, EmergencyContactIncomplete
 
 _CONSTRAINTS: NamedErrors = {
@@ -174,7 +175,7 @@ RESTORE_PATIENT = "UPDATE patients SET deleted_at = NULL WHERE id = %(id)s AND d
 FIND_DASHBOARD = audited(
     """
     SELECT p.id AS patient_id, p.first_name, p.last_name, p.date_of_birth, h.is_smoker, h.consumes_alcohol,
-           h.physical_activity_minutes_weekly, h.height_cm, h.weight_kg,
+           h.physical_activity_minutes_weekly,
            coalesce((SELECT jsonb_agg(to_jsonb(entry)) FROM (
                SELECT m.name, t.dosage, t.frequency
                FROM patient_medications t JOIN medications m ON m.id = t.medication_id
@@ -184,7 +185,14 @@ FIND_DASHBOARD = audited(
                SELECT m.name
                FROM patient_conditions c JOIN medical_conditions m ON m.id = c.condition_id
                WHERE c.patient_id = p.id AND c.abatement_date IS NULL
-               ORDER BY c.diagnosis_date DESC NULLS LAST, m.name, m.id) entry), '[]') AS conditions
+               ORDER BY c.diagnosis_date DESC NULLS LAST, m.name, m.id) entry), '[]') AS conditions,
+    """
+    + COMING_APPOINTMENTS
+    + ", "
+    + RECENT_ACTIVITY
+    + ", "
+    + SCORE_INPUTS
+    + """
     FROM patients p
     LEFT JOIN health_profiles h ON h.patient_id = p.id
     WHERE p.id = %(patient_id)s AND """
@@ -372,7 +380,7 @@ async def find_dashboard(
     executor: Executor, patient_id: UUID, scope: dict[str, Any], event: dict[str, Any]
 ) -> Row | None:
     """What a patient's dashboard shows and is computed from, audited as `event`."""
-    return await executor.fetch_one(FIND_DASHBOARD, {"patient_id": patient_id, **scope, **event})
+    return await executor.fetch_one(FIND_DASHBOARD, {"patient_id": patient_id, **scope, **event, **_language()})
 
 
 async def find_medical_record(

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from shared import associations, audit, contacts
+from shared.appointments import Appointment, cancel_void
 from shared.caller import Caller
 from shared.context import current
 from shared.dates import Day
@@ -20,10 +21,12 @@ from shared.resources import ClientResources
 from shared.schemas import ABSENT, Body, CatalogueId, ContactEmail, Update
 from shared.text import Name, Note, Password, Phone, Search
 
-from . import db, indicators, smoking
+from . import db, indicators, scores, smoking
+from .activity import Activity, describe
 from .errors import AssociationRequired, BeforeBirth, EmergencyContactIncomplete, PossibleDuplicate
 from .indicators import BmiClass
 from .scope import reading, scope_of, writing
+from .scores import CardiovascularRiskDetail, HealthScoreDetail
 
 
 def _today() -> date:
@@ -144,7 +147,7 @@ class PatientQuery(PageQuery):
 
 
 class DashboardPatient(BaseModel):
-    """Whose dashboard it is, and what the indicators are computed from."""
+    """Whose dashboard it is, and what is known of its life; height and weight are the newest on record."""
 
     first_name: str
     last_name: str
@@ -171,21 +174,21 @@ class DashboardCondition(BaseModel):
 
 
 class Dashboard(BaseModel):
-    """A patient at a glance. Scores, risks, appointments and recent activity are null until they are offered."""
+    """A patient at a glance, its scores as of today."""
 
     patient: DashboardPatient
-    health_score: int | None = None
-    health_score_detail: dict[str, Any] | None = None
-    cardiovascular_risk: dict[str, Any] | None = None
+    health_score: int | None = Field(description="Life's Essential 8 over the components with data, 0-100.")
+    health_score_detail: HealthScoreDetail
+    cardiovascular_risk: CardiovascularRiskDetail
     age: int
     bmi: float | None = Field(description="kg/m², one decimal.")
     bmi_classification: str | None = Field(description="The label of `bmi_class`, in the language of the request.")
     bmi_class: BmiClass | None = Field(description="WHO's class for adults; null under 20 years.")
-    risk_level: RiskLevel | None = None
+    risk_level: RiskLevel = Field(description="From the exact health score; `unknown` without one.")
     medications: list[DashboardMedication]
     conditions: list[DashboardCondition]
-    appointments: list[dict[str, Any]] | None = None
-    recent_activity: list[dict[str, Any]] | None = None
+    appointments: list[Appointment] = Field(description="The next five that are scheduled or confirmed.")
+    recent_activity: list[Activity] = Field(description="The last ten events, newest first.")
 
 
 class CareTeamDoctor(BaseModel):
@@ -325,6 +328,7 @@ async def create_patient(
             await db.insert_health_profile(tx, patient_id, profile)
             await contacts.insert_email(tx, "patient", patient_id, email)
             await contacts.update_primary_phone(tx, "patient", patient_id, new.contact_phone)
+            await scores.refresh(tx, patient_id)
             await audit.record(tx, writing(res, caller, "create", patient_id))
             return with_age(await db.get_patient(tx, patient_id))
     # After the commit, which keeps the record of whom the caller has been told of.
@@ -349,15 +353,20 @@ async def update_patient(res: ClientResources, caller: Caller, patient_id: UUID,
         await db.update_patient(tx, patient_id, scope_of(caller), own)
         if "contact_phone" in changes:
             await contacts.update_primary_phone(tx, "patient", patient_id, changes["contact_phone"])
+        if "date_of_birth" in changes:
+            await scores.refresh(tx, patient_id)
         await audit.record(tx, writing(res, caller, "update", patient_id))
+        if "doctor_id" in changes:
+            await cancel_void(tx, res.service, caller, patient_id)
         return with_age(await db.get_patient(tx, patient_id))
 
 
 async def delete_patient(res: ClientResources, caller: Caller, patient_id: UUID) -> None:
-    """Hide a patient, close its account and end its sessions. Raises PatientNotFound."""
+    """Hide a patient, cancel what it has ahead, close its account, end its sessions. Raises PatientNotFound."""
     async with res.db.transaction() as tx:
         await db.soft_delete_patient(tx, patient_id, scope_of(caller))
         await audit.record(tx, writing(res, caller, "delete", patient_id))
+        await cancel_void(tx, res.service, caller, patient_id)
         # Before the commit: if Redis is away nothing is deleted, and a login that races finds the account closed.
         await res.sessions.end_all(patient_id)
 
@@ -378,12 +387,14 @@ async def restore_patient(res: ClientResources, caller: Caller, patient_id: UUID
 async def get_dashboard(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
     """A patient at a glance; recorded in the audit trail. Raises PatientNotFound."""
     row = _found(await db.find_dashboard(res.db, patient_id, scope_of(caller), reading(res, caller, "dashboard")))
-    age = indicators.age(row["date_of_birth"], _today())
-    bmi = indicators.bmi(row["height_cm"], row["weight_kg"])
+    today = _today()
+    age, scored = indicators.age(row["date_of_birth"], today), scores.assess(row["score_inputs"], today)
+    bmi = indicators.bmi(scored["height_cm"], scored["weight_kg"])
     bmi_class = indicators.bmi_class(bmi, age)
     label = indicators.bmi_classification(bmi_class, current().language)
     computed = {"age": age, "bmi": indicators.rounded(bmi), "bmi_class": bmi_class, "bmi_classification": label}
-    return {"patient": row, "medications": row["medications"], "conditions": row["conditions"], **computed}
+    activity = describe(row["recent_activity"], current().language)
+    return {**row, **scored, "patient": {**row, **scored}, "recent_activity": activity, **computed}
 
 
 async def get_medical_record(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
