@@ -187,7 +187,7 @@ LIST_PATIENTS = audited(
            t.phone_number AS contact_phone, d.id AS doctor_id, d.first_name || ' ' || d.last_name AS doctor_name,
            d.first_name AS doctor_first_name, d.last_name AS doctor_last_name,
            p.validation_status = 'full_access' AS is_verified, p.validation_status, u.last_login_at AS last_login,
-           greatest(u.last_login_at, p.updated_at) AS last_activity, p.created_at
+           greatest(u.last_login_at, p.updated_at) AS last_activity, p.created_at, p.health_score, p.risk_level
     FROM patients p
     JOIN users u ON u.id = p.id
     LEFT JOIN doctors d ON d.id = p.doctor_id AND d.deleted_at IS NULL

@@ -162,7 +162,7 @@ class DoctorList(BaseModel):
 
 
 class PatientSummary(BaseModel):
-    """A patient as its institution lists it. The score and the risk are null until they are offered."""
+    """A patient as its institution lists it."""
 
     id: UUID
     first_name: str
@@ -176,8 +176,8 @@ class PatientSummary(BaseModel):
     doctor_last_name: str | None
     is_verified: bool
     validation_status: ValidationStatus
-    health_score: int | None = None
-    risk_level: RiskLevel | None = None
+    health_score: int | None = Field(description="Life's Essential 8, 0-100; null without data.")
+    risk_level: RiskLevel = Field(description="From the exact health score; `unknown` without one.")
     last_login: datetime | None
     last_activity: datetime = Field(description="The last login or the last change of the patient, whichever is later.")
     created_at: datetime

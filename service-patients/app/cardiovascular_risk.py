@@ -8,7 +8,7 @@ the terms times their coefficients. Kidney function from creatinine: CKD-EPI 202
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import exp
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
@@ -89,6 +89,7 @@ class Known:
     takes_bp_medication: Fact[bool] | None = None
     takes_lipid_medication: Fact[bool] | None = None
     cardiovascular_disease: Fact[str] | None = None
+    basis: Facts = field(default_factory=dict)  # what the computed ones come from
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,7 @@ def assess(known: Known) -> CardiovascularRisk:
     return CardiovascularRisk(
         ten_year=risks("10yr"),
         thirty_year=risks("30yr") if THIRTY_YEAR_AGES[0] <= known.age.value <= THIRTY_YEAR_AGES[1] else None,
-        inputs=facts,
+        inputs={**facts, **known.basis},
         missing=tuple(name for name in names if name not in facts),
         not_applicable=out_of_place,
     )

@@ -15,6 +15,7 @@ from shared.search import contains
 
 from .activity_db import COMING_APPOINTMENTS, RECENT_ACTIVITY
 from .errors import AssociationRequired, DoctorNotInInstitution, EmergencyContactIncomplete
+from .scores_db import SCORE_INPUTS
 
 _CONSTRAINTS: NamedErrors = {
     "uq_users_email": EmailTaken,

@@ -8,7 +8,7 @@ from shared.postgres import Row
 from shared.resources import ClientResources
 from shared.schemas import Update
 
-from . import db, health_profile_db, smoking
+from . import db, health_profile_db, scores, smoking
 from .domain import NewHealthProfile, refuse_before_birth
 from .scope import scope_of, writing
 
@@ -30,5 +30,6 @@ async def update_health_profile(
         refuse_before_birth(patient["date_of_birth"], changes)
         changes = smoking.settle(await health_profile_db.get_health_profile(tx, patient_id), changes)
         await health_profile_db.set_health_profile(tx, patient_id, changes)
+        await scores.refresh(tx, patient_id)
         await audit.record(tx, writing(res, caller, "update", patient_id, "health_profile", fields=sorted(changes)))
         return await health_profile_db.get_health_profile(tx, patient_id)

@@ -103,7 +103,7 @@ async def restore_patient(patient_id: UUID, caller: AdminCaller, res: Res) -> di
 
 @router.get("/api/v1/patients/{patient_id}/dashboard", response_model=domain.Dashboard, tags=["record"])
 async def get_dashboard(patient_id: UUID, caller: AnyCaller, res: Res) -> dict[str, Any]:
-    """A patient at a glance: body mass index, present medications and conditions."""
+    """A patient at a glance: scores and what they come from, present medications and conditions, what comes next."""
     return await domain.get_dashboard(res, caller, patient_id)
 
 

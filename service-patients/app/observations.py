@@ -22,7 +22,7 @@ from shared.resources import ClientResources
 from shared.schemas import Body
 from shared.text import clean
 
-from . import db, observations_db
+from . import db, observations_db, scores
 from .errors import ObservationNotFound
 from .scope import found, items_of, reading, scope_of, writing
 
@@ -190,6 +190,7 @@ async def _record(
         refuse(before_birth(given, patient["date_of_birth"]))
         await _refuse_contradictions(tx, patient_id, given)
         await observations_db.insert_observations(tx, patient_id, [_columns(row) for row in recorded], recorded_by)
+        await scores.refresh(tx, patient_id)
         codes = sorted({row["code"] for row in recorded})
         event = writing(res, caller, "create", patient_id, "observations", codes=codes, count=len(recorded))
         await audit.record(tx, event)

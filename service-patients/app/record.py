@@ -13,10 +13,10 @@ from shared.resources import ClientResources
 from shared.schemas import ABSENT, Body, CatalogueId, Update
 from shared.text import Note, Text, clean
 
-from . import db, domain, record_db
+from . import db, domain, record_db, scores
 from .domain import PastDay
 from .errors import ItemNotNamed
-from .record_db import EntryId, Kind
+from .record_db import CONDITIONS, EntryId, Kind
 from .scope import scope_of, writing
 
 
@@ -178,4 +178,6 @@ async def _changed(
     tx: Executor, res: ClientResources, caller: Caller, action: str, kind: Kind, patient_id: UUID, **detail: Any
 ) -> None:
     detail["id"] = str(detail["id"]) if isinstance(detail["id"], UUID) else detail["id"]
+    if kind is CONDITIONS:
+        await scores.refresh(tx, patient_id)
     await audit.record(tx, writing(res, caller, action, patient_id, kind.name, **detail))
