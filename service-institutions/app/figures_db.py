@@ -36,7 +36,7 @@ COUNT_REGIONS = """
 
 COUNT_INSTITUTION = """
     WITH own AS MATERIALIZED (
-        SELECT p.id, p.validation_status, coalesce(p.risk_level, 'unknown') AS risk_level,
+        SELECT p.id, p.validation_status, p.risk_level,
                extract(year FROM age(current_date, p.date_of_birth)) AS age, coalesce(s.code, 'unknown') AS sex
         FROM patients p
         LEFT JOIN sexes s ON s.id = p.sex_id

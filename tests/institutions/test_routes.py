@@ -50,6 +50,12 @@ ROUTES: list[tuple[str, str, Any, set[str]]] = [
     ("GET", INSTITUTIONS + "/{id}", None, ALL),
     ("PUT", INSTITUTIONS + "/{id}", {}, {"admin", "institution"}),
     ("DELETE", INSTITUTIONS + "/{id}", None, {"admin"}),
+    ("GET", INSTITUTIONS + "/geography", None, ALL),
+    ("POST", INSTITUTIONS + "/{id}/verification", {}, {"admin"}),
+    ("GET", INSTITUTIONS + "/{id}/verification", None, {"admin"}),
+    ("GET", INSTITUTIONS + "/{id}/accreditations", None, ALL),
+    ("POST", INSTITUTIONS + "/{id}/accreditations", {}, {"admin"}),
+    ("GET", INSTITUTIONS + "/{id}/statistics", None, {"admin", "institution"}),
     ("GET", "/api/v1/institution-types", None, ALL),
     ("GET", "/api/v1/countries", None, ALL),
     ("GET", "/api/v1/regions", None, ALL),
@@ -134,8 +140,12 @@ def test_each_role_gets_past_its_own_doors_only(
 
 def test_an_institution_changes_itself_and_no_other(api: Api, clinic: User) -> None:
     other = create(api)
-    answer = clinic.institutions.put(f"{INSTITUTIONS}/{other['id']}", json={"name": "Mía"})
-    assert_problem(answer, 403, "forbidden")
+    for body in ({"name": "Mía"}, {"name": 1}, {}):  # 403 comes before any look at the body
+        answer = clinic.institutions.put(f"{INSTITUTIONS}/{other['id']}", json=body)
+        assert_problem(answer, 403, "forbidden")
+    spelled_otherwise = clinic.id.upper().replace("-", "")
+    assert clinic.institutions.put(f"{INSTITUTIONS}/{spelled_otherwise}", json={"website": None}).status_code == 200
+    assert_problem(clinic.institutions.put(f"{INSTITUTIONS}/me", json={"name": "Mía"}), 403, "forbidden")
     assert clinic.institutions.get(f"{INSTITUTIONS}/{other['id']}").json() == other
 
 
