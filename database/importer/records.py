@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -40,6 +40,7 @@ LONGEST_CODE = 50
 REASONS = {
     "uq_medical_institutions_license": "another institution has its licence",
     "uq_doctors_medical_license": "another doctor has its licence",
+    "ex_appointments_slot": "its doctor has another appointment at that time",
     **dict.fromkeys(
         ("fk_medical_institutions_account", "fk_doctors_account", "fk_patients_account"),
         "its Id is that of another kind of account",
@@ -65,22 +66,27 @@ SELECT_ITEMS = sql.SQL("""
 """)
 
 INSERT_CONDITIONS = """
-    INSERT INTO patient_conditions (patient_id, condition_id, diagnosis_date, abatement_date) VALUES %s
+    INSERT INTO patient_conditions (patient_id, condition_id, diagnosis_date, abatement_date, created_at) VALUES %s
     ON CONFLICT (patient_id, condition_id) DO NOTHING RETURNING 1
 """
 
 INSERT_MEDICATIONS = """
-    INSERT INTO patient_medications (patient_id, medication_id, start_date, status) VALUES %s
+    INSERT INTO patient_medications (patient_id, medication_id, start_date, status, created_at) VALUES %s
     ON CONFLICT (patient_id, medication_id) DO NOTHING RETURNING 1
 """
 
 INSERT_ALLERGIES = """
-    INSERT INTO patient_allergies (patient_id, allergy_id, severity, reaction_description) VALUES %s
+    INSERT INTO patient_allergies (patient_id, allergy_id, severity, reaction_description, created_at) VALUES %s
     ON CONFLICT (patient_id, allergy_id) DO NOTHING RETURNING 1
 """
 
 INSERT_OBSERVATIONS = """
     INSERT INTO observations (id, patient_id, code, value, value_code, unit, effective_at, recorded_by_type) VALUES %s
+    ON CONFLICT (id) DO NOTHING RETURNING 1
+"""
+
+INSERT_APPOINTMENTS = """
+    INSERT INTO appointments (id, patient_id, doctor_id, starts_at, ends_at, reason, status) VALUES %s
     ON CONFLICT (id) DO NOTHING RETURNING 1
 """
 
@@ -288,9 +294,14 @@ def add_items(connection: Connection, kind: Kind, items: Sequence[Item], records
             record.has_diabetes = True
         # An allergy that has ended is no allergy; the record has no place for past ones.
         if item.is_current or kind.catalogue != "allergies":
-            record.add(Entry(item.row, (patient_id, item_id, *item.values)))
+            record.add(Entry(item.row, (patient_id, item_id, *item.values, written_down(item))))
             loaded += 1
     report[kind.file].passed_over += len(items) - loaded
+
+
+def written_down(item: Item) -> datetime:
+    """When an entry was made: its first day, so that what happened lately to a patient is not the import."""
+    return min(datetime.combine(item.start, time.min, UTC), datetime.now(UTC))
 
 
 def item_ids(cursor: Cursor, catalogue: str, codes: Mapping[str, str | None]) -> dict[str, int]:
@@ -365,4 +376,5 @@ INSERTS = {
     "medications.csv": INSERT_MEDICATIONS,
     "allergies.csv": INSERT_ALLERGIES,
     "observations.csv": INSERT_OBSERVATIONS,
+    "encounters.csv": INSERT_APPOINTMENTS,
 }
