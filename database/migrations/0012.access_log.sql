@@ -1,5 +1,6 @@
 -- The access log that a patient reads. A list of ids in each event can't be read in the order of time but by sorting
--- all that it finds; this table can: a page costs the same however long the log has grown.
+-- all that it finds; this table can: a page costs the same however long the log has grown. It holds accesses only: an
+-- attempt that failed (a wrong password, say) touched no data, and whoever made it is not who the event names.
 -- depends: 0007.audit_chain
 
 CREATE TABLE audit_event_patients (
@@ -21,10 +22,11 @@ END $$;
 -- Nothing is lost between the events that there are and those to come: writers wait until this is committed.
 LOCK TABLE audit_events IN SHARE ROW EXCLUSIVE MODE;
 INSERT INTO audit_event_patients (patient_id, occurred_at, event_id)
-SELECT DISTINCT patient_id, occurred_at, id FROM audit_events, unnest(patient_ids) AS patient_id;
+SELECT DISTINCT patient_id, occurred_at, id FROM audit_events, unnest(patient_ids) AS patient_id
+WHERE outcome = 'success';
 
-CREATE TRIGGER list AFTER INSERT ON audit_events FOR EACH ROW WHEN (NEW.patient_ids <> '{}')
-    EXECUTE FUNCTION list_audit_event();
+CREATE TRIGGER list AFTER INSERT ON audit_events FOR EACH ROW
+    WHEN (NEW.patient_ids <> '{}' AND NEW.outcome = 'success') EXECUTE FUNCTION list_audit_event();
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_event_patients
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 

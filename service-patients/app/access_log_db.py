@@ -14,7 +14,7 @@ LIST_ACCESSES = audited("""
     FROM patients p
     LEFT JOIN LATERAL (
         SELECT * FROM access_log
-        WHERE patient_id = p.id
+        WHERE patient_id = %(patient_id)s
           AND (%(after_occurred_at)s IS NULL
                OR (occurred_at, event_id) < (%(after_occurred_at)s::timestamptz, %(after_event_id)s::bigint))
         ORDER BY occurred_at DESC, event_id DESC
