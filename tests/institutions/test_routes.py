@@ -615,7 +615,7 @@ def test_an_institution_lists_its_patients_newest_first(api: Api, owner: RealDic
         "is_verified": False,
         "validation_status": "pending",
         "health_score": None,
-        "risk_level": None,
+        "risk_level": "unknown",
     }
     assert (
         pages[1][0].keys()
