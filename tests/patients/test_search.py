@@ -111,7 +111,7 @@ def many(owner: RealDictCursor, named: User) -> Iterator[RealDictCursor]:
             FROM made;
         INSERT INTO emails (entity_type, entity_id, email_address, is_primary)
             SELECT 'patient', id, 'fila' || n || '@example.org', true FROM made;
-        -- As autovacuum does before long: what is new in a trigram index waits in a list, and a long one is dear to read.
+        -- As autovacuum does before long: what is new in a trigram index waits in a list, dear to read when long.
         SELECT gin_clean_pending_list('ix_patients_search'), gin_clean_pending_list('ix_emails_search');
         ANALYZE users, patients, emails
         """,
