@@ -90,10 +90,12 @@ def test_a_cursor_of_one_history_is_none_of_another(api: Api, clinic: User) -> N
 
 def test_of_many_equal_steps_at_once_one_is_made(api: Api) -> None:
     institution = api.new_institution()
-    with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: step(api, institution, "verified").status_code, range(8)))
-    assert sorted(answers) == [200] + [409] * 7
-    assert len(api.admin.institutions.get(path(institution)).json()["items"]) == 1
+    rounds = ("verified", "rejected", "pending") * 3
+    for made, status in enumerate(rounds, start=1):
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _, status=status: step(api, institution, status).status_code, range(8)))  # type: ignore[misc]
+        assert sorted(answers) == [200] + [409] * 7
+        assert len(api.admin.institutions.get(path(institution)).json()["items"]) == made
 
 
 def test_nobody_else_takes_part(api: Api, clinic: User, everybody: dict[str, User]) -> None:
