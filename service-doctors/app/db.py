@@ -226,7 +226,7 @@ async def get_doctor(executor: Executor, doctor_id: UUID, scope: dict[str, Any])
 async def list_doctors(
     executor: Executor, scope: dict[str, Any], filters: dict[str, Any], after: list[Any], limit: int
 ) -> list[Row]:
-    """Up to `limit` + 1 doctors in the scope, in the order `filters["sort"]`, after the position `after` (SORT_KEYS)."""
+    """Up to `limit` + 1 doctors in the scope, in the order `filters["sort"]`, after a position (its SORT_KEYS)."""
     statements = LIST_DOCTORS if filters["q"] is None else SEARCH_DOCTORS
     sort, q = filters["sort"], {"q": contains(filters["q"])}
     place = {f"after_{key}": value for key, value in zip(SORT_KEYS[sort], after, strict=True)}
