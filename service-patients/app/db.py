@@ -130,6 +130,8 @@ LOCK_IDENTITY = """
         concat_ws(E'\\n', search_key(%(last_name)s), search_key(%(first_name)s), %(date_of_birth)s::date), 0))
 """
 
+IS_EMAIL_TAKEN = "SELECT id FROM users WHERE lower(email) = lower(%(email)s) AND owner_status <> 'missing'"
+
 FIND_NAMESAKES = audited(
     """
     SELECT p.id AS patient_id FROM patients p
@@ -320,6 +322,11 @@ async def find_namesakes(
     await executor.execute(LOCK_IDENTITY, person)
     rows = await executor.fetch_all(FIND_NAMESAKES, {**person, **scope, **event})
     return [UUID(str(row["patient_id"])) for row in rows]
+
+
+async def is_email_taken(executor: Executor, email: str) -> bool:
+    """Whether somebody's account has this e-mail."""
+    return await executor.fetch_one(IS_EMAIL_TAKEN, {"email": email}) is not None
 
 
 async def insert_patient(executor: Executor, patient: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from shared.appointments import Appointment, cancel_void
 from shared.caller import Caller
 from shared.context import current
 from shared.dates import Day
-from shared.errors import Forbidden, PatientNotFound
+from shared.errors import EmailTaken, Forbidden, PatientNotFound
 from shared.pagination import Page, PageQuery
 from shared.postgres import Executor, Row
 from shared.record import HealthProfile, RiskLevel, ValidationStatus
@@ -453,7 +453,11 @@ def refuse_before_birth(date_of_birth: date, fields: Mapping[str, Any], path: st
 
 async def _namesakes(tx: Executor, res: ClientResources, caller: Caller, new: NewPatient) -> list[UUID]:
     person = new.model_dump(include={"first_name", "last_name", "date_of_birth"})
-    return await db.find_namesakes(tx, person, scope_of(caller), reading(res, caller, "possible_duplicate"))
+    found = await db.find_namesakes(tx, person, scope_of(caller), reading(res, caller, "possible_duplicate"))
+    # The very same creation, sent twice at once: the e-mail is what can't be had twice, allowed or not.
+    if found and await db.is_email_taken(tx, new.contact_email.email_address):
+        raise EmailTaken
+    return found
 
 
 async def _hold_owners(tx: Executor, owners: dict[str, UUID | None]) -> None:

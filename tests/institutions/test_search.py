@@ -1,6 +1,7 @@
 """The institutions' list: searched and in either order; and the indexes that serve it at some thousand rows."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -101,7 +102,7 @@ def test_a_rare_word_is_found_by_trigrams(many: RealDictCursor, sort: str, term:
 
 @pytest.mark.parametrize("sort", ["created_at", "name"])
 def test_a_page_walks_an_index_in_its_order(many: RealDictCursor, sort: str) -> None:
-    start = {"after_created_at": "2026-01-01", "after_id": uuid4(), "after_name_key": "fila 8"}
+    start = {"after_created_at": datetime.now(UTC) - timedelta(days=1), "after_id": uuid4(), "after_name_key": "fila 8"}
     found = plan(many, db.LIST_INSTITUTIONS[sort], **start)
     index = "ix_medical_institutions_" + ("created" if sort == "created_at" else "name")
     assert f"using {index} on medical_institutions" in found, found
