@@ -31,7 +31,11 @@ class Resources:
     def build(cls, service: str, settings: Settings, keys: VerificationKeys) -> "Resources":
         """The resources that every service has; `keys` verify access tokens."""
         redis = redis_client.connect(settings)
-        cursors, sessions, rates = Cursors(settings, service), Sessions(redis, settings), Rates(redis, settings, service)
+        cursors, sessions, rates = (
+            Cursors(settings, service),
+            Sessions(redis, settings),
+            Rates(redis, settings, service),
+        )
         return cls(service, settings, Database(settings), redis, sessions, cursors, rates, keys)
 
     async def close(self) -> None:

@@ -19,7 +19,7 @@ TABLES = (
     *("users", "audit_events", "audit_chains", "medical_institutions", "doctors", "patients", "health_profiles"),
     *("emails", "phones", "addresses", "patient_conditions", "patient_medications", "patient_allergies"),
     *("patient_family_history", "observations", "patient_validations"),
-    *("institution_verifications", "accreditations", "doctor_status_changes"),
+    *("institution_verifications", "accreditations", "doctor_status_changes", "appointments"),
 )
 CATALOGUES = (
     *("countries", "regions", "municipalities", "institution_types", "doctor_specialties", "sexes", "genders"),
@@ -45,7 +45,8 @@ ALLOWED = {
     *(("patients", table, verb) for table in ("patients", "health_profiles") for verb in ("INSERT", "UPDATE")),
     *(("patients", table, v) for table in RECORDS for v in ("SELECT", "INSERT", "UPDATE", "DELETE")),
     *(("patients", table, v) for table in ("observations", "patient_validations") for v in ("SELECT", "INSERT")),
-    *(("patients", table, "INSERT") for table in ("medical_conditions", "medications", "allergies")),
+    *(("patients", table, "INSERT") for table in ("medical_conditions", "medications", "allergies", "appointments")),
+    *((role, "appointments", "SELECT") for role in ("doctors", "patients")),
 }
 VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 

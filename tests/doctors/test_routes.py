@@ -118,13 +118,13 @@ def test_a_role_is_refused_before_its_body_is_read(body: bytes, doctor: User, ap
 def test_the_dashboard_counts_the_doctors_patients(api: Api, institution: User, owner: RealDictCursor) -> None:
     doctor = api.new_doctor(institution)
     assert doctor.doctors.get("/api/v1/doctors/me/dashboard").json() == {
-        **{"total_patients": 0, "today_appointments": None, "pending_reviews": 0}
+        **{"total_patients": 0, "today_appointments": 0, "pending_reviews": 0}
     }
     validated, _, deleted = [api.new_patient(doctor, institution).id for _ in range(3)]
     owner.execute("UPDATE patients SET validation_status = 'validated_by_doctor' WHERE id = %s", [validated])
     assert institution.patients.delete(f"/api/v1/patients/{deleted}").status_code == 204
     assert doctor.doctors.get("/api/v1/doctors/me/dashboard").json() == {
-        **{"total_patients": 2, "today_appointments": None, "pending_reviews": 1}
+        **{"total_patients": 2, "today_appointments": 0, "pending_reviews": 1}
     }
 
 

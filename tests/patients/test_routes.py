@@ -627,7 +627,7 @@ def test_a_dashboard_has_every_field_and_makes_nothing_up(care: Care) -> None:
         "medications": [],
         "conditions": [],
         **dict.fromkeys(["health_score", "health_score_detail", "cardiovascular_risk", "risk_level"]),
-        **dict.fromkeys(["appointments", "recent_activity"]),
+        **{"appointments": [], "recent_activity": []},
     }
 
 
