@@ -21,7 +21,7 @@ Usage: ./fleet VERB [arguments]
   audit verify    recompute the audit trail's chains; finds what was changed or is missing
   scores recompute
                   compute every stored health score anew; for every night, and after a change of the model
-  lock            resolve the dependencies anew and write requirements.lock and each requirements.txt (needs uv)
+  lock            resolve the dependencies anew and write every lock and requirements.txt (needs uv)
   help            show this
 
 The environment chooses: PREDICTHEALTH_DATA_DIR (.predicthealth), HOST (127.0.0.1), AUTH_PORT (8003),

@@ -1,4 +1,4 @@
-"""`./fleet lock`: writes requirements.lock (all, with hashes) and from it each service's requirements.txt."""
+"""`./fleet lock`: writes requirements.lock, requirements-dev.lock and each service's requirements.txt."""
 
 import shutil
 import subprocess
@@ -26,8 +26,9 @@ def write_locks() -> None:
     """Resolve anew within pyproject.toml's bounds and write every lock file; FleetError without uv."""
     if shutil.which("uv") is None:
         raise FleetError("needs uv: pip install uv")
-    everything = ["pyproject.toml", "--all-extras", "--generate-hashes", "--no-header", "-o", "requirements.lock"]
-    _compile(everything)
+    locked = ["pyproject.toml", "--generate-hashes", "--no-header"]
+    _compile([*locked, "--extra", "fleet", "-o", "requirements.lock"])
+    _compile([*locked, "--all-extras", "-c", "requirements.lock", "-o", "requirements-dev.lock"])
     pins = _compile(["pyproject.toml", "-c", "requirements.lock", "--no-annotate", "--no-header"])
     for folder in SERVICE_FOLDERS.values():
         (ROOT / folder / "requirements.txt").write_text(HEADER + pins, encoding="utf-8")

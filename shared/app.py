@@ -121,14 +121,25 @@ def create(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
         allow_methods=["*"],
-        allow_headers=["Authorization", "Content-Type", "Accept-Language", "X-Request-ID"],
+        allow_headers=[
+            "Authorization",
+            "Content-Type",
+            "Accept-Language",
+            "Idempotency-Key",
+            "If-Match",
+            "If-None-Match",
+            "X-Request-ID",
+            "X-Requested-With",  # the Authorize form of /docs sends it
+        ],
         expose_headers=[
             "X-Request-ID",
+            "ETag",
             "Location",
             "Retry-After",
             "RateLimit-Limit",
             "RateLimit-Remaining",
             "RateLimit-Reset",
+            "RateLimit-Policy",
         ],
     )
     app.add_middleware(RequestMiddleware, settings=settings)

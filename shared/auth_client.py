@@ -6,6 +6,7 @@ from uuid import UUID
 import httpx
 
 from . import context, errors
+from .rates import RATE_HEADERS
 from .settings import ClientSettings
 from .tokens import issue_service_token
 
@@ -111,14 +112,15 @@ class AuthClient:
             raise errors.AuthUnavailable from exc
         if response.is_success:
             return answer
-        raise _refusal(answer, response.headers.get("retry-after", ""))
+        raise _refusal(answer, response.headers)
 
 
-def _refusal(document: dict[str, Any], retry_after: str) -> errors.Problem:
+def _refusal(document: dict[str, Any], headers: httpx.Headers) -> errors.Problem:
     code = document.get("code", "")
     if code in _PASSWORD_REFUSALS:
         return _PasswordRefused(code, str(document["detail"]))
     refusal = _REFUSALS.get(code, errors.AuthUnavailable)
+    retry_after = headers.get("retry-after", "")
     if issubclass(refusal, errors.TooManyRequests) and retry_after.isdecimal():
-        return refusal(int(retry_after))
+        return refusal(int(retry_after), **{name: headers[name] for name in RATE_HEADERS if name in headers})
     return refusal()

@@ -17,14 +17,15 @@ def _without_surrogates(value: Any) -> Any:
     return _SURROGATE.sub("\x00", value) if isinstance(value, str) else value
 
 
-_Credential = Annotated[str, BeforeValidator(_without_surrogates)]
+Credential = Annotated[str, BeforeValidator(_without_surrogates)]
+LoginName = Annotated[Credential, Field(max_length=1_000)]
 
 
 class Login(Body):
     """Who logs in. Nothing but text is checked here: every wrong pair gets the same answer."""
 
-    email: _Credential = Field(max_length=1_000, examples=["ana.lopez@clinica.mx"])
-    password: _Credential = Field(max_length=10_000)
+    email: LoginName = Field(examples=["ana.lopez@clinica.mx"])
+    password: Credential
 
 
 class TokenPair(BaseModel):

@@ -1,6 +1,5 @@
 """How often a client may call: fixed windows of the `limits` library, counted in Redis."""
 
-import math
 import time
 
 from limits import RateLimitItem, parse
@@ -26,8 +25,8 @@ class Rates:
             f"async+{settings.redis_url.get_secret_value()}",
             implementation="redispy",
             key_prefix="rates",
-            # Our connections, with their time limits and their retry: after a restart of Redis the first request passes.
-            connection_pool=redis.connection_pool,
+            # Ours, with its time limits and its retry: after a restart of Redis the first request passes.
+            connection_pool=redis.connection_pool,  # type: ignore[arg-type]  # documented, but not annotated
         )
         self._limiter = FixedWindowRateLimiter(storage)
 
@@ -41,6 +40,7 @@ class Rates:
             if await self._limiter.hit(rate, *identifiers):
                 return
             window = await self._limiter.get_window_stats(rate, *identifiers)
-        wait = max(1, math.ceil(window.reset_time - time.time()))
+        # Redis rounds what is left of a window to whole seconds: one more, so that nobody comes back too early.
+        wait = min(round(window.reset_time - time.time()) + 1, rate.get_expiry())
         values = (str(rate.amount), "0", str(wait), f"{rate.amount};w={rate.get_expiry()}")
         raise refusal(wait, **dict(zip(RATE_HEADERS, values, strict=True)))

@@ -5,7 +5,7 @@ import sys
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # Known to everyone who reads this file, so refused in production: they let one service be run by hand in development.
@@ -61,6 +61,16 @@ class Settings(BaseSettings):
     request_rate_per_client: Rate = "600/minute"
     trusted_proxies: str = ""  # comma-separated addresses and networks whose X-Forwarded-For counts, none by default
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _refuse_other_than_networks(cls, value: str) -> str:
+        try:
+            for item in _items(value):
+                ip_network(item)
+        except ValueError:
+            raise ValueError("must be addresses and networks (10.0.0.0/8), separated by commas") from None
+        return value
+
     @model_validator(mode="after")
     def _refuse_weak_keys(self) -> Self:
         for name in self.secret_names():
@@ -102,7 +112,7 @@ def check_key(name: str, key: str, app_env: str) -> None:
     """Raise ValueError for a key that is too short or, in production, one that others know or could guess."""
     if len(key.encode()) < MINIMUM_KEY_BYTES:
         raise ValueError(f"{name} must have at least {MINIMUM_KEY_BYTES} bytes")
-    if app_env == "production" and key in DEVELOPMENT_KEYS.values():
+    if app_env == "production" and key.startswith("development-only-"):  # the default of whichever key
         raise ValueError(f"{name} must be set in production")
     if app_env == "production" and (_EXAMPLE.search(key) or len(set(key)) < MINIMUM_KEY_BYTES // 4):
         raise ValueError(f"{name} looks like an example, not like a random key")

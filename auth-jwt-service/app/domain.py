@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from shared import errors, tokens
 from shared.caller import Caller
 from shared.context import current
-from shared.login import Login
+from shared.login import Credential, Login, LoginName
 from shared.postgres import Row
 from shared.schemas import Body
 from shared.text import Password
@@ -76,6 +76,14 @@ class LogoutAllAnswer(BaseModel):
     revoked_sessions: int
 
 
+class LoginForm(BaseModel):
+    """The form of OAuth 2's password grant (RFC 6749, section 4.3.2); what else clients send in it does not matter."""
+
+    grant_type: Literal["password"] = "password"
+    username: LoginName
+    password: Credential
+
+
 class Refresh(Body):
     """What refreshes a session."""
 
@@ -85,7 +93,7 @@ class Refresh(Body):
 class PasswordChange(Body):
     """A new password, confirmed by the old one."""
 
-    current_password: str = Field(max_length=10_000)
+    current_password: str
     new_password: Password
 
 
@@ -116,12 +124,14 @@ async def login(res: AuthResources, credentials: Login, introduction: tokens.Ser
     email = unicodedata.normalize("NFC", credentials.email).strip()
     address = current().client_address or ""
     await res.rates.count(res.login_rate, errors.TooManyAttempts, "login", address)
+    known = await db.find_credentials(res.db, email) if _is_text(email) else None
     attempt = None
     try:
-        async with res.guesses.attempt(email, address) as attempt:
+        # Counted under the account's own spelling: PostgreSQL takes more letters for the same than Python does.
+        async with res.guesses.attempt(known["email"] if known else email, address) as attempt:
             user = await _check_password(res, email, credentials.password)
     except errors.InvalidCredentials:
-        await _record_failure(res, email, locked=attempt is not None and attempt.locked)
+        await _record_failure(res, known, locked=attempt is not None and attempt.locked)
         raise
     try:
         _refuse_closed(user)
@@ -150,7 +160,8 @@ async def refresh(res: AuthResources, token: str) -> dict[str, Any]:
         raise errors.InvalidRefreshToken
     if spent.outcome == "reused":
         actor = events.session_of(spent.user_type, spent.user_id, presented.session_id)
-        await events.record(res, res.db, "refresh_reuse", actor, outcome="failure")
+        session_id = str(presented.session_id)
+        await events.record(res, res.db, "refresh_reuse", actor, outcome="failure", session_id=session_id)
         raise errors.RefreshTokenReused
     user = await db.find_credentials_by_id(res.db, spent.user_id)
     if user is None or not user["is_active"] or user["owner_status"] != "active":
@@ -269,20 +280,25 @@ async def _check_password(res: AuthResources, email: str, password: str) -> Row:
     return user
 
 
-async def _record_failure(res: AuthResources, email: str, *, locked: bool) -> None:
-    actor = events.account_of(await db.find_credentials(res.db, email) if _is_text(email) else None)
+async def _record_failure(res: AuthResources, user: Row | None, *, locked: bool) -> None:
+    actor = events.account_of(user)
     await events.record(res, res.db, "login", actor, outcome="failure", code="invalid_credentials")
     if locked:
         await events.record(res, res.db, "login_lock", actor)
 
 
 async def _rehashed(res: AuthResources, user: Row, password: str) -> Row:
-    """The account with its password hashed at today's cost."""
+    """The account with its password hashed at today's cost. Raises InvalidCredentials if it was changed meanwhile."""
     if not needs_rehash(user["password_hash"], res.settings.bcrypt_rounds):
         return user
     new_hash = await res.hasher.hash(password)
-    replaced = await db.update_password_hash(res.db, user["id"], user["password_hash"], new_hash)
-    return {**user, "password_hash": new_hash} if replaced else user
+    if await db.update_password_hash(res.db, user["id"], user["password_hash"], new_hash):
+        return {**user, "password_hash": new_hash}
+    # Another login was faster, or the password is another one by now.
+    latest = await db.find_credentials_by_id(res.db, user["id"])
+    if latest is None or not await res.hasher.matches(password, latest["password_hash"]):
+        raise errors.InvalidCredentials
+    return latest
 
 
 async def _open_session(res: AuthResources, user: Row) -> dict[str, Any]:

@@ -15,13 +15,14 @@ from redis.asyncio import Redis
 
 from shared import redis as redis_client
 from shared.errors import Busy, InvalidCredentials, TooManyAttempts, WrongPassword
+from shared.rates import RATE_HEADERS
 
 FAILURES_PER_ADDRESS = 5
 FAILURES_FROM_ANYWHERE = 50
 FIRST_WAIT_SECONDS = 30
 LONGEST_WAIT_SECONDS = 900
 MEMORY_SECONDS = 86_400  # how long failures are remembered after the last one
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
 _POLL_SECONDS = 0.025
 _LONGEST_ATTEMPT_SECONDS = 30  # the place of an attempt whose process died is free again after this
 
@@ -32,7 +33,9 @@ local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 for place = 1, #KEYS, 2 do
     local blocked_until = tonumber(redis.call('HGET', KEYS[place], 'blocked_until') or '0')
-    if blocked_until > now then return {{'blocked', tostring(math.ceil(blocked_until - now))}} end
+    if blocked_until > now then
+        return {{'blocked', tostring(math.ceil(blocked_until - now)), ARGV[(place + 3) / 2]}}
+    end
 end
 if redis.call('ZSCORE', KEYS[2], ARGV[1]) then return {{'go'}} end
 for place = 1, #KEYS, 2 do
@@ -104,11 +107,12 @@ class Guesses:
         give_up_at = loop.time() + PATIENCE_SECONDS
         while True:
             with redis_client.available():
-                answer, *wait = await self._begin(keys=keys, args=[attempt_id, *_LIMITS])
+                answer, *refusal = await self._begin(keys=keys, args=[attempt_id, *_LIMITS])
             if answer == "go":
                 return
             if answer == "blocked":
-                raise TooManyAttempts(int(wait[0]))
+                wait, limit = refusal
+                raise TooManyAttempts(int(wait), **dict(zip(RATE_HEADERS, (limit, "0", wait), strict=False)))
             if loop.time() > give_up_at:
                 raise Busy
             await asyncio.sleep(_POLL_SECONDS)

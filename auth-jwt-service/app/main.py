@@ -3,8 +3,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, FastAPI, Query
-from fastapi.security import OAuth2PasswordRequestForm
+from fastapi import APIRouter, Depends, FastAPI, Form, Query
 
 from shared import app as factory
 from shared.auth import AdminCaller, AnyCaller, BearerToken, CallerOf, Introduction, OptionalToken
@@ -32,7 +31,7 @@ async def login(body: Login, res: Res, introduction: Introduction) -> dict[str, 
 
 
 @router.post("/auth/token", response_model=TokenPair, tags=["auth"])
-async def issue_token(form: Annotated[OAuth2PasswordRequestForm, Depends()], res: Res) -> dict[str, Any]:
+async def issue_token(form: Annotated[domain.LoginForm, Form()], res: Res) -> dict[str, Any]:
     """Log in with the form of OAuth 2's password grant, as the Authorize button of `/docs` does."""
     return await domain.login(res, Login(email=form.username, password=form.password), None)
 

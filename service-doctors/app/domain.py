@@ -214,6 +214,7 @@ async def create_doctor(res: ClientResources, caller: Caller, new: NewDoctor) ->
     """
     _refuse_other_institution(caller, new.institution_id)
     doctor_id = uuid4()
+    await associations.hold_institution(res.db, new.institution_id)  # a plain mistake is told before an account is made
     # The account comes first and opens nothing until its doctor exists; left alone, it is swept.
     await res.auth.create_user(new.contact_email.email_address, new.password, "doctor", doctor_id)
     columns = new.model_dump(exclude={"contact_email", "contact_phone", "password"})

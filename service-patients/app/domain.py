@@ -317,6 +317,7 @@ async def create_patient(
     refuse_incomplete_contact(new.emergency_contact_name, new.emergency_contact_phone)
     profile = new_health_profile(new)
     patient_id, email = uuid4(), new.contact_email.email_address
+    await _hold_owners(res.db, owners)  # what is plainly wrong is said before an account is made
     # The account comes first and opens nothing until its patient exists; left alone, it is swept.
     await res.auth.create_user(email, new.password, "patient", patient_id)
     columns = new.model_dump(exclude={"contact_email", "contact_phone", "health_profile", "password"}) | owners

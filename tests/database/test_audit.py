@@ -211,6 +211,16 @@ def test_an_event_pushed_in_between_is_found(url: str) -> None:
     assert "event 21 " in said and "event 6 " in said
 
 
+def test_a_gap_is_found_even_when_the_hashes_after_it_were_made_anew(url: str) -> None:
+    tamper(
+        url,
+        "DELETE FROM audit_events WHERE id = 9",
+        "UPDATE audit_events e SET hash = audit_hash(e, o.hash) FROM audit_events o WHERE e.id = 10 AND o.id = 8",
+        "UPDATE audit_chains c SET hash = e.hash FROM audit_events e WHERE e.id = 10 AND c.chain = e.chain",
+    )
+    assert "event 10 " in verify(url)
+
+
 def test_an_event_without_a_hash_is_found(url: str) -> None:
     tamper(url, "UPDATE audit_events SET hash = NULL WHERE id = 10")
     said = verify(url)

@@ -225,9 +225,10 @@ def test_the_rule_holds_under_its_name(world: Cursor, rule: str, statement: str)
 def test_every_check_and_every_unique_index_of_ours_has_a_breach_above(cursor: Cursor) -> None:
     cursor.execute("SELECT conname FROM pg_constraint WHERE contype = 'c' AND conname LIKE 'ck\\_%'")
     checks = {name for (name,) in cursor.fetchall()}
+    # A place in a chain is given by the trigger: no statement through it can breach uq_audit_events_position.
     cursor.execute(
         "SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
-        "WHERE indisunique AND relname LIKE 'uq\\_%' AND NOT EXISTS "
+        "WHERE indisunique AND relname LIKE 'uq\\_%' AND relname <> 'uq_audit_events_position' AND NOT EXISTS "
         "(SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype = 'u')"
     )
     assert (checks | {name for (name,) in cursor.fetchall()}) - BREACHES.keys() == set()

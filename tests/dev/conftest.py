@@ -97,7 +97,8 @@ class Up:
 def checkout(open_dir: Path) -> Path:
     """A checkout with the real `dev` and four services that only know /health."""
     shutil.copytree(ROOT / "dev", open_dir / "dev", ignore=shutil.ignore_patterns("__pycache__"))
-    modules = {"database/migrate.py": "", "database/__init__.py": ""}
+    roles = (ROOT / "database" / "roles.py").read_text(encoding="utf-8")  # names the roles of the services' URLs
+    modules = {"database/migrate.py": "", "database/__init__.py": "", "database/roles.py": roles}
     for folder in SERVICE_FOLDERS.values():
         modules |= {f"{folder}/app/__init__.py": "", f"{folder}/app/main.py": SERVICE}
     modules[f"{SERVICE_FOLDERS['auth']}/app/admin.py"] = "print('created')"

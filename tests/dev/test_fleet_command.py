@@ -23,7 +23,18 @@ def test_it_parses_on_an_old_python() -> None:
 def test_help_lists_the_verbs(arguments: list[str], tmp_path: Path) -> None:
     shown = run(*arguments, cwd=tmp_path)
     assert shown.returncode == 0
-    for verb in ("up", "test", "check", "demo", "import DIR", "migrate", "admin create EMAIL", "help"):
+    for verb in (
+        "up",
+        "test",
+        "check",
+        "demo",
+        "import DIR",
+        "migrate",
+        "admin create EMAIL",
+        "keys rotate",
+        "audit verify",
+        "help",
+    ):
         assert f"\n  {verb} " in shown.stdout or f"\n  {verb}\n" in shown.stdout
 
 

@@ -20,8 +20,15 @@ def test_a_service_by_hand_gets_the_locked_versions_and_the_shared_library(folde
     assert "-e .." in (ROOT / folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
 
 
-def test_every_locked_package_has_a_hash_and_no_address() -> None:
-    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+def test_the_tools_come_on_top_of_the_same_versions() -> None:
+    lock, with_tools = pins("requirements.lock"), pins("requirements-dev.lock")
+    assert {"pytest", "ruff", "mypy"} <= set(with_tools) - set(lock)
+    assert lock == {name: with_tools[name] for name in lock}
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+def test_every_locked_package_has_a_hash_and_no_address(name: str) -> None:
+    lock = (ROOT / name).read_text(encoding="utf-8")
     entries = re.split(r"\n(?=[a-z])", lock)
     assert len(entries) > 30
     assert all("--hash=sha256:" in entry for entry in entries)

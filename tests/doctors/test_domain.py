@@ -184,7 +184,6 @@ async def test_with_the_auth_service_away_nothing_appears(
 @pytest.mark.parametrize(
     "step",
     [
-        "associations.hold_institution",
         "db.insert_doctor",
         "contacts.insert_email",
         "contacts.update_primary_phone",

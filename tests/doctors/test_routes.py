@@ -715,6 +715,14 @@ def test_a_doctor_moves_to_another_institution_only_without_patients(
     assert_problem(answer, 409, "doctor_has_patients")
 
 
+def test_a_deleted_institution_gets_no_doctors(api: Api, institution: User) -> None:
+    closed, doctor = api.new_institution(), api.new_doctor(institution)
+    assert api.admin.institutions.delete(f"/api/v1/institutions/{closed.id}").status_code == 204
+    answer = api.admin.doctors.put(path_of(doctor), json={"institution_id": closed.id})
+    assert fields_of(answer) == ["institution_id"]
+    assert fields_of(api.admin.doctors.post("/api/v1/doctors", json=doctor_body(closed.id))) == ["institution_id"]
+
+
 def test_a_foreign_doctor_is_neither_changed_nor_deleted(
     api: Api, doctor: User, institution: User, other_institution: User
 ) -> None:
@@ -778,3 +786,11 @@ def test_the_specialties_are_for_every_role_in_its_language(
             assert answer.status_code == 200 and set(answer.json()) == {"items"}
             assert {"id": GENERAL_PRACTICE, "name": name, "category": category} in answer.json()["items"]
     assert fields_of(doctor.doctors.get("/api/v1/specialties", params={"limit": 1})) == ["limit"]
+
+
+def test_an_unknown_institution_is_told_before_a_taken_email(api: Api) -> None:
+    institution = api.new_institution()
+    taken = api.new_doctor(institution)
+    body = doctor_body(str(uuid4()), contact_email={"email_address": taken.email})
+    refused = assert_problem(api.admin.doctors.post("/api/v1/doctors", json=body), 422, "validation_failed")
+    assert refused["errors"][0]["field"] == "institution_id"

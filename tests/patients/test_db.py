@@ -221,6 +221,15 @@ async def test_a_search_stays_within_scope_and_filters(database: Database, api: 
     assert await _list(database, api.admin, q=email, born_after="2020-01-01") == []
 
 
+async def test_a_search_is_recorded_with_whom_it_found(database: Database, api: Api, owner: RealDictCursor) -> None:
+    institution = api.new_institution()
+    found = api.new_patient(institution=institution)
+    api.new_patient(institution=institution)
+    assert await _list(database, institution, q=unique("nadie")) == []
+    assert await _list(database, institution, q=found.email) == [UUID(found.id)]
+    assert _events(owner, institution, "list") == [[UUID(found.id)]]
+
+
 async def test_deleted_patients_are_listed_for_admins_who_ask_for_them(
     database: Database, api: Api, owner: RealDictCursor
 ) -> None:

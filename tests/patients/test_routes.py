@@ -274,7 +274,7 @@ def test_an_email_can_be_used_after_a_creation_that_failed_late(api: Api, care: 
     email = f"{unique('tarde')}@example.com"
     contact = {"email_address": email}
     # Refused by the database after the account, the patient's row and, with the blood type, the profile's turn.
-    for fields in ({"sex_id": 99}, {"doctor_id": str(uuid4())}, {"health_profile": {"blood_type_id": 99}}):
+    for fields in ({"sex_id": 99}, {"gender_id": 99}, {"health_profile": {"blood_type_id": 99}}):
         answer = _create(api.admin, **{"doctor_id": care.doctor.id, "contact_email": contact} | fields)
         assert_problem(answer, 422, "validation_failed")
         assert_problem(
@@ -802,3 +802,19 @@ def test_clinical_terms_are_searched(care: Care, name: str, q: str, found: str) 
 def test_a_short_catalogue_takes_no_parameters(care: Care, name: str) -> None:
     answer = care.patient.patients.get(f"/api/v1/{name}", params={"q": "x"})
     assert _fields(assert_problem(answer, 422, "validation_failed")) == {"q"}
+
+
+@pytest.mark.parametrize("filters", [{}, {"q": "jose"}])
+def test_a_page_of_the_list_records_the_patients_that_it_shows_and_no_other(
+    filters: dict[str, str], api: Api, owner: RealDictCursor
+) -> None:
+    institution = api.new_institution()
+    for _ in range(2):
+        api.new_patient(institution=institution)
+    answer = institution.patients.get("/api/v1/patients", params={"limit": 1, **filters})
+    shown = [row["id"] for row in answer.json()["items"]]
+    assert len(shown) == 1 and answer.json()["next_cursor"]
+    owner.execute(
+        "SELECT patient_ids::text[] AS ids FROM audit_events WHERE request_id = %s", [answer.headers["x-request-id"]]
+    )
+    assert [row["ids"] for row in owner.fetchall()] == [shown]

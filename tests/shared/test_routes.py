@@ -14,9 +14,12 @@ from ..support import Api, assert_problem
 
 SERVICES = ("auth", "doctors", "institutions", "patients")
 PUBLIC = {
+    "/.well-known/jwks.json",
     "/auth/login",
     "/auth/logout",
+    "/auth/refresh",
     "/auth/session/validate",
+    "/auth/token",
     "/auth/verify-token",
     "/health",
     "/health/live",

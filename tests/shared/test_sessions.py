@@ -1,6 +1,10 @@
+"""Sessions in Redis: their limits, their refresh as a race, their end, and what Redis gets to know."""
+
 import asyncio
+import random
 from collections.abc import AsyncIterator
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from redis.asyncio import Redis
@@ -9,8 +13,12 @@ from shared import redis as redis_client
 from shared.errors import RedisUnavailable
 from shared.sessions import Sessions
 from shared.settings import Settings
+from shared.tokens import AccessToken
 
 pytestmark = pytest.mark.anyio
+
+GRACE = 10
+ROUNDS = 30
 
 
 @pytest.fixture
@@ -24,9 +32,14 @@ def sessions(redis: Redis, settings: Settings, **changes: int) -> Sessions:
     return Sessions(redis, Settings(**(settings.model_dump() | changes)))
 
 
+async def started(store: Sessions, user_id: UUID | None = None, **device: str) -> UUID:
+    """The id of a new session."""
+    return (await store.create(user_id or uuid4(), "doctor", device.get("ip"), device.get("user_agent")))[0]
+
+
 async def test_a_session_lives_until_it_is_ended(redis: Redis, settings: Settings) -> None:
     store, user_id = sessions(redis, settings), uuid4()
-    session_id = await store.create(user_id, "doctor", "10.0.0.1", "Firefox")
+    session_id = await started(store, user_id)
     session = await store.touch(session_id)
     assert session and (session.user_id, session.user_type, session.id) == (user_id, "doctor", session_id)
     assert session.created_at <= session.last_seen_at < session.expires_at
@@ -35,23 +48,43 @@ async def test_a_session_lives_until_it_is_ended(redis: Redis, settings: Setting
     assert await store.end(session_id) is False
 
 
-async def test_all_sessions_of_a_user_end_and_no_others(redis: Redis, settings: Settings) -> None:
-    store, user_id, other = sessions(redis, settings), uuid4(), uuid4()
-    own = [await store.create(user_id, "doctor", None, None) for _ in range(3)]
-    foreign = await store.create(other, "doctor", None, None)
+async def test_a_session_is_that_of_its_user_and_role_alone(redis: Redis, settings: Settings) -> None:
+    store, user_id = sessions(redis, settings), uuid4()
+    session_id = await started(store, user_id)
+    assert await store.touch_of(AccessToken(user_id, "doctor", session_id, {}))
+    assert await store.touch_of(AccessToken(uuid4(), "doctor", session_id, {})) is None
+    assert await store.touch_of(AccessToken(user_id, "admin", session_id, {})) is None
+    assert await store.touch_of(AccessToken(user_id, "doctor", uuid4(), {})) is None
+
+
+async def test_all_sessions_of_a_user_end_but_the_kept_one_and_no_others(redis: Redis, settings: Settings) -> None:
+    store, user_id = sessions(redis, settings), uuid4()
+    own = [await started(store, user_id) for _ in range(4)]
+    foreign = await started(store)
     await store.end(own[0])
-    assert await store.end_all(user_id) == 2
-    assert [await store.touch(session_id) for session_id in own] == [None] * 3
+    assert await store.end_all(user_id, keep=own[1]) == 2
+    assert [bool(await store.touch(session_id)) for session_id in own] == [False, True, False, False]
+    assert await store.end_all(user_id) == 1
     assert await store.touch(foreign)
     assert await store.end_all(user_id) == 0
+
+
+async def test_the_living_sessions_are_listed_newest_first_with_their_devices(redis: Redis, settings: Settings) -> None:
+    store, user_id = sessions(redis, settings), uuid4()
+    made = [await started(store, user_id, ip=f"10.0.0.{number}", user_agent="Firefox") for number in range(3)]
+    await started(store, user_id)
+    await store.end(made[1])
+    listed = await store.list_of(user_id)
+    assert [session.id for session in listed][1:] == [made[2], made[0]]
+    assert (listed[1].ip, listed[1].user_agent, listed[0].ip) == ("10.0.0.2", "Firefox", None)
+    assert await store.list_of(uuid4()) == []
 
 
 async def test_an_idle_session_ends_and_a_used_one_goes_on_to_its_absolute_limit(
     redis: Redis, settings: Settings
 ) -> None:
     store = sessions(redis, settings, session_idle_seconds=2, session_max_seconds=4)
-    idle = await store.create(uuid4(), "doctor", None, None)
-    used = await store.create(uuid4(), "doctor", None, None)
+    idle, used = await started(store), await started(store)
     lived = 0.0
     while await store.touch(used):
         await asyncio.sleep(0.5)
@@ -61,19 +94,121 @@ async def test_an_idle_session_ends_and_a_used_one_goes_on_to_its_absolute_limit
     assert await store.touch(idle) is None
 
 
+async def test_a_refresh_keeps_a_session_alive_but_not_past_its_absolute_limit(
+    redis: Redis, settings: Settings
+) -> None:
+    store = sessions(redis, settings, session_idle_seconds=2, session_max_seconds=4)
+    session_id, generation, lived = await started(store), 0, 0.0
+    while (spent := await store.refresh(session_id, generation, GRACE)).outcome == "refreshed":
+        generation = spent.generation
+        await asyncio.sleep(0.5)
+        lived += 0.5
+        assert lived < 10
+    assert spent.outcome == "ended" and lived >= 2.5
+
+
+@pytest.mark.parametrize("most", [1, 5])
+async def test_the_oldest_session_ends_when_there_are_too_many(redis: Redis, settings: Settings, most: int) -> None:
+    store, user_id = sessions(redis, settings, sessions_per_user=most), uuid4()
+    made = [await started(store, user_id) for _ in range(most + 3)]
+    assert [bool(await store.touch(session_id)) for session_id in made] == [False] * 3 + [True] * most
+
+
+async def test_logins_at_once_never_leave_more_sessions_than_there_may_be(redis: Redis, settings: Settings) -> None:
+    for _ in range(ROUNDS):
+        store, user_id = sessions(redis, settings, sessions_per_user=5), uuid4()
+        made = await asyncio.gather(*(started(store, user_id) for _ in range(20)))
+        alive = {session_id for session_id in made if await store.touch(session_id)}
+        assert len(alive) == 5
+        assert {session.id for session in await store.list_of(user_id)} == alive
+        assert await redis.zcard(f"sessions-of:{user_id}") == 5
+
+
+async def test_twenty_refreshes_at_once_have_one_successor(redis: Redis, settings: Settings) -> None:
+    store = sessions(redis, settings)
+    for _ in range(ROUNDS):
+        session_id = await started(store)
+        for generation in range(3):
+            spent = await asyncio.gather(*(store.refresh(session_id, generation, GRACE) for _ in range(20)))
+            assert len(set(spent)) == 1
+            assert (spent[0].outcome, spent[0].generation) == ("refreshed", generation + 1)
+
+
+async def test_after_the_grace_a_spent_token_ends_the_session(redis: Redis, settings: Settings) -> None:
+    store, user_id = sessions(redis, settings), uuid4()
+    session_id = await started(store, user_id)
+    assert (await store.refresh(session_id, 0, 1)).generation == 1
+    assert (await store.refresh(session_id, 0, 1)).generation == 1  # its grace
+    await asyncio.sleep(2.1)
+    reused = await store.refresh(session_id, 0, 1)
+    assert (reused.outcome, reused.user_id, reused.user_type) == ("reused", user_id, "doctor")
+    assert await store.touch(session_id) is None
+    assert (await store.refresh(session_id, 1, 1)).outcome == "ended"
+    assert await store.list_of(user_id) == []
+
+
+@pytest.mark.parametrize("generation", [0, 3, 99, 2**32 - 1])
+async def test_an_older_or_impossible_generation_ends_the_session_at_any_time(
+    redis: Redis, settings: Settings, generation: int
+) -> None:
+    store = sessions(redis, settings)
+    session_id = await started(store)
+    for spent in range(2):
+        await store.refresh(session_id, spent, GRACE)
+    assert (await store.refresh(session_id, generation, GRACE)).outcome == "reused"
+    assert await store.touch(session_id) is None
+
+
+async def test_a_refresh_and_a_replay_at_once_never_leave_the_thief_a_session(redis: Redis, settings: Settings) -> None:
+    """The holder refreshes generation 2 while a thief presents generation 0: in either order the session ends."""
+    store = sessions(redis, settings)
+    for _ in range(ROUNDS):
+        session_id = await started(store)
+        for spent in range(2):
+            await store.refresh(session_id, spent, GRACE)
+        presented = [2] * 5 + [0] * 5
+        random.shuffle(presented)
+        outcomes = await asyncio.gather(*(store.refresh(session_id, number, GRACE) for number in presented))
+        assert [spent.outcome for spent in outcomes].count("reused") == 1
+        assert await store.touch(session_id) is None
+
+
+async def test_an_end_and_refreshes_at_once_leave_nothing(redis: Redis, settings: Settings) -> None:
+    store = sessions(redis, settings)
+    for _ in range(ROUNDS):
+        user_id = uuid4()
+        session_id = await started(store, user_id)
+        work: list[Any] = [store.refresh(session_id, 0, GRACE) for _ in range(5)]
+        work += [store.touch(session_id) for _ in range(5)] + [store.end_all(user_id)]
+        random.shuffle(work)
+        await asyncio.gather(*work)
+        assert await store.touch(session_id) is None
+        assert not await redis.exists(f"session:{session_id}")
+
+
 async def test_redis_holds_no_credential_and_forgets_by_itself(redis: Redis, settings: Settings) -> None:
     store, user_id = sessions(redis, settings), uuid4()
-    session_id = await store.create(user_id, "doctor", "10.0.0.1", "Firefox")
+    session_id = await started(store, user_id, ip="10.0.0.1", user_agent="Firefox")
+    await store.refresh(session_id, 0, GRACE)
     kept = await redis.hgetall(f"session:{session_id}")
-    assert set(kept) == {"user_id", "user_type", "created_at", "last_seen_at", "expires_at", "ip", "user_agent"}
-    for key in (f"session:{session_id}", f"user-sessions:{user_id}"):
+    assert set(kept) == {
+        *("user_id", "user_type", "created_at", "last_seen_at", "expires_at"),
+        *("generation", "refreshed_at", "ip", "user_agent"),
+    }
+    for key in (f"session:{session_id}", f"sessions-of:{user_id}"):
         assert await redis.ttl(key) > 0
 
 
 async def test_redis_away_is_a_503_and_never_no_session(settings: Settings) -> None:
     nowhere = redis_client.connect(Settings(**(settings.model_dump() | {"redis_url": "redis://127.0.0.1:1/0"})))
     store = Sessions(nowhere, settings)
-    with pytest.raises(RedisUnavailable):
-        await store.touch(uuid4())
-    with pytest.raises(RedisUnavailable):
-        await store.create(uuid4(), "doctor", None, None)
+    for asked in (
+        store.touch(uuid4()),
+        store.create(uuid4(), "doctor", None, None),
+        store.refresh(uuid4(), 0, GRACE),
+        store.end(uuid4()),
+        store.end_all(uuid4()),
+        store.list_of(uuid4()),
+    ):
+        with pytest.raises(RedisUnavailable):
+            await asked
