@@ -1,6 +1,7 @@
 """The SQL of doctors, each function on the real server."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 from uuid import UUID, uuid4
@@ -177,11 +178,14 @@ async def test_the_dashboard_counts_living_patients_of_the_doctor(
     database: Database, api: Api, institution: User, owner: RealDictCursor
 ) -> None:
     doctor = api.new_doctor(institution)
-    assert await db.count_dashboard(database, UUID(doctor.id)) == {"total_patients": 0, "pending_reviews": 0}
+    now, none = datetime.now(UTC), {"today_appointments": 0}
+    nobody = {"total_patients": 0, "pending_reviews": 0, **none}
+    assert await db.count_dashboard(database, UUID(doctor.id), now) == nobody
     patients = [api.new_patient(doctor).id for _ in range(3)]
     owner.execute("UPDATE patients SET validation_status = 'full_access' WHERE id = %s", [patients[0]])
     owner.execute("UPDATE patients SET deleted_at = now() WHERE id = %s", [patients[1]])
-    assert await db.count_dashboard(database, UUID(doctor.id)) == {"total_patients": 2, "pending_reviews": 1}
+    two = {"total_patients": 2, "pending_reviews": 1, **none}
+    assert await db.count_dashboard(database, UUID(doctor.id), now) == two
 
 
 async def test_the_institution_of_a_doctor_is_read_with_its_address(

@@ -199,7 +199,7 @@ def test_the_patients_have_every_field_of_the_contract(api: Api, institution: Us
     assert found == {
         **{"id": patient.id, "first_name": "José", "date_of_birth": "1980-05-17", "contact_email": patient.email},
         **{"contact_phone": "+52 449 123 4567", "validation_status": "pending"},
-        **{"health_score": None, "risk_level": None},
+        **{"health_score": None, "risk_level": "unknown"},
     }
 
 

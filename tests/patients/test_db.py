@@ -377,7 +377,6 @@ async def test_a_dashboard_shows_what_is_taken_now_and_what_lasts(
     assert row is not None
     assert row["medications"] == [{"name": "Metformina", "dosage": "850 mg", "frequency": "cada 12 h"}]
     assert row["conditions"] == [{"name": "Diabetes mellitus tipo 2"}]
-    assert (row["height_cm"], row["weight_kg"]) == (160.0, None)
 
 
 async def test_a_medical_record_holds_everything_present_and_past(
