@@ -115,18 +115,18 @@ def seen_of(client: httpx.Client, email: str, password: str) -> tuple[int, dict[
 def test_every_refusal_takes_the_same_time(
     fleet: Fleet, known: User, deleted: User, forget: Callable[[], None], owner: RealDictCursor, tmp_path: Path
 ) -> None:
-    # A hash that takes a good deal longer than all else (30 ms), so that one left out would show: the median of its
-    # path would be a fraction of the others'. Samples interleaved, medians compared, half allowed as noise: a machine
-    # that is busy with other things slows all paths down alike.
+    # A hash that takes a good deal longer than all else (60 ms), so that one left out would show: the median of its
+    # path would be a tenth of the others'. Samples interleaved, medians compared, a factor of three allowed as noise: a
+    # machine that is busy with other things slows all paths down, though not all at the same moment.
     for user, password in ((known, LONG_PASSWORD), (deleted, PASSWORD)):
-        stored = bcrypt.hashpw(password.encode(), bcrypt.gensalt(9)).decode()
+        stored = bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode()
         owner.execute("UPDATE users SET password_hash = %s WHERE id = %s", [stored, user.id])
-    slow = another_auth_service(fleet, tmp_path, BCRYPT_ROUNDS="9")
+    slow = another_auth_service(fleet, tmp_path, BCRYPT_ROUNDS="10")
     try:
         with httpx.Client(base_url=slow.url, timeout=30) as client:
             pairs = pairs_of(known, deleted)
             times: dict[str, list[float]] = {name: [] for name in pairs}
-            for _ in range(7):
+            for _ in range(5):
                 for name, pair in pairs.items():
                     forget()
                     began = time.perf_counter()
@@ -137,4 +137,4 @@ def test_every_refusal_takes_the_same_time(
     medians = {name: statistics.median(seconds) for name, seconds in times.items()}
     usual = statistics.median(medians.values())
     for name, median in medians.items():
-        assert usual / 1.5 < median < usual * 1.5, (name, medians)
+        assert usual / 3 < median < usual * 3, (name, medians)
