@@ -13,7 +13,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from psycopg2 import DataError, Error, IntegrityError, sql
 from psycopg2.extensions import connection as Connection  # noqa: N812 (it is a class)
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
-from psycopg2.extras import execute_values
+from psycopg2.extras import Json, execute_values
 
 from shared.plausibility import HEIGHT, SMOKING_STATUS, WEIGHT, is_plausible, limits
 
@@ -91,8 +91,9 @@ INSERT_APPOINTMENTS = """
 """
 
 INSERT_HEALTH_PROFILE = """
-    INSERT INTO health_profiles (patient_id, height_cm, weight_kg, is_smoker, smoking_status, has_diabetes)
-    VALUES (%(patient_id)s, %(height_cm)s, %(weight_kg)s, %(is_smoker)s, %(smoking_status)s, %(has_diabetes)s)
+    INSERT INTO health_profiles (patient_id, height_cm, weight_kg, is_smoker, smoking_status, has_diabetes, stated_at)
+    VALUES (%(patient_id)s, %(height_cm)s, %(weight_kg)s, %(is_smoker)s, %(smoking_status)s, %(has_diabetes)s,
+            %(stated_at)s)
     ON CONFLICT (patient_id) DO NOTHING
 """
 
@@ -318,6 +319,8 @@ def item_ids(cursor: Cursor, catalogue: str, codes: Mapping[str, str | None]) ->
 def insert_health_profile(cursor: Cursor, patient_id: UUID, record: Record) -> None:
     """Insert the profile of a new patient: what its newest observations say; all else is unknown, not false."""
     height, weight, smoking = (record.newest.get(code) for code in (HEIGHT, WEIGHT, SMOKING_STATUS))
+    # Since when, too: what is measured after it is newer, whenever it was imported.
+    source = {"height_cm": height, "weight_kg": weight, "is_smoker": smoking, "smoking_status": smoking}
     profile = {
         "patient_id": patient_id,
         "height_cm": height and height.value,
@@ -325,6 +328,7 @@ def insert_health_profile(cursor: Cursor, patient_id: UUID, record: Record) -> N
         "is_smoker": smoking and smoking.value_code == "current",
         "smoking_status": smoking and smoking.value_code,
         "has_diabetes": record.has_diabetes,
+        "stated_at": Json({field: found.effective_at.isoformat() for field, found in source.items() if found}),
     }
     cursor.execute(INSERT_HEALTH_PROFILE, profile)
 

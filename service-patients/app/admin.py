@@ -38,12 +38,13 @@ def main(arguments: list[str]) -> int:
 
 
 async def _recompute(settings: ClientSettings) -> int:
-    database = Database(settings)
+    database, count = Database(settings), 0
     try:
         with tqdm(total=await scores_db.count_patients(database), desc="scores", unit="", disable=None) as bar:
             async for number in scores.recompute(database):
+                count += number
                 bar.update(number)
-            return int(bar.n)
+        return count
     finally:
         database.close()
 
