@@ -1,5 +1,6 @@
 """The scores of patients: which facts of a record they take, what the dashboard tells, what the lists keep."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -378,6 +379,40 @@ def test_of_many_changes_at_once_the_list_keeps_the_sum(patient: User, care: Car
     # 100 + 20 + 100 + 40 + 100 + 0, of six.
     assert listed(care, patient) == {(60, "moderate")}
     assert dashboard_of(patient)["health_score"] == 60
+
+
+RECORD_SLEEP = """
+    INSERT INTO observations (patient_id, code, value, unit, effective_at, recorded_by_type)
+    VALUES (%(patient_id)s, '93832-4', 8, 'h', now(), 'service')
+"""
+RECORD_NON_HDL = """
+    INSERT INTO observations (patient_id, code, value, unit, effective_at, recorded_by_type)
+    VALUES (%(patient_id)s, '43396-1', 200, 'mg/dL', now(), 'service')
+"""
+
+
+@pytest.mark.anyio
+async def test_a_refresh_waits_for_another_one_and_scores_what_both_wrote(
+    database: Database, patient: User, care: Care
+) -> None:
+    patient_id = {"patient_id": UUID(patient.id)}
+
+    async def record_sleep() -> None:
+        async with database.transaction() as tx:
+            await tx.execute(RECORD_SLEEP, patient_id)
+            await scores.refresh(tx, patient_id["patient_id"])
+
+    async with database.transaction() as first:
+        await first.execute(RECORD_NON_HDL, patient_id)
+        await scores.refresh(first, patient_id["patient_id"])
+        second = asyncio.create_task(record_sleep())
+        # It may not get through; that it has begun to wait shows in the server's list of locks.
+        waiting = "SELECT pg_sleep(0.01), count(*) AS count FROM pg_locks WHERE NOT granted"
+        while not second.done() and not (await database.fetch_all(waiting))[0]["count"]:
+            pass
+        assert not second.done()
+    await second
+    assert listed(care, patient) == {(60, "moderate")}  # 20 and 100
 
 
 # Computing them all anew.
