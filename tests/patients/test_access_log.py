@@ -191,6 +191,7 @@ def test_a_page_deep_in_a_long_log_reads_no_more_than_the_first(own: Care, owner
         owner.execute("EXPLAIN (ANALYZE, TIMING OFF) " + access_log_db.LIST_ACCESSES, parameters)
         plan = "\n".join(row["QUERY PLAN"] for row in owner.fetchall())
         assert re.search(r"Index (Only )?Scan Backward using pk_audit_event_patients", plan), plan
-        assert max(int(rows) for rows in re.findall(r"actual rows=(\d+)", plan)) <= 51, plan
+        # Of the trail; the names of the actors may come from a table that is small enough to be read whole.
+        assert max(int(rows) for rows in re.findall(r"on audit_event.*actual rows=(\d+)", plan)) <= 51, plan
         assert not [int(rows) for rows in re.findall(r"Rows Removed by Filter: (\d+)", plan) if int(rows) > 1000], plan
     owner.execute("ROLLBACK")
