@@ -12,12 +12,14 @@ import httpx
 import pytest
 from patients_app.activity import describe
 from patients_app.appointments import NewAppointment, end_of
-from patients_app.appointments_db import LIST_APPOINTMENTS
+from patients_app.appointments_db import LIST_APPOINTMENTS, hold_slots
 from patients_app.errors import EndRejected
 from psycopg2.extras import RealDictCursor
 
 from shared import audit
 from shared.caller import Caller
+from shared.errors import DatabaseUnavailable
+from shared.postgres import Database
 from tests.patients.conftest import Care
 from tests.support import Api, User, assert_problem
 
@@ -263,6 +265,19 @@ def test_of_twenty_who_book_a_slot_at_once_exactly_one_gets_it(api: Api, own: Ca
 
         with ThreadPoolExecutor(20) as threads:
             assert sorted(threads.map(attempt, range(20))) == [201] + [409] * 19
+
+
+@pytest.mark.anyio
+async def test_bookings_of_one_doctor_wait_for_each_other_before_they_insert(database: Database, own: Care) -> None:
+    """At the exclusion constraint alone two that overlap may each wait for the other's end, until one is killed."""
+    scope = {"caller_type": "admin", "caller_id": None}
+    pair = (UUID(own.patient.id), UUID(own.doctor.id), scope)
+    async with database.transaction() as first:
+        await hold_slots(first, *pair)
+        with pytest.raises(DatabaseUnavailable):
+            async with database.transaction() as second:
+                await second.execute("SET LOCAL lock_timeout = '50ms'")
+                await hold_slots(second, *pair)
 
 
 def test_who_cancels_and_who_books_at_once_leave_one_appointment(own: Care) -> None:
