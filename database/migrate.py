@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 from yoyo import get_backend, read_migrations
@@ -33,12 +34,25 @@ def migrate(database_url: str, passwords: Mapping[str, str] | None = None) -> in
             backend.break_lock()
             migrations = backend.to_apply(read_migrations(str(MIGRATIONS)))
             with backend.lock():
-                backend.apply_migrations(migrations)
+                for migration in migrations:
+                    _apply(backend, migration)
         create_roles(guard, passwords or {})
         guard.commit()
         return len(migrations)
     finally:
         guard.close()
+
+
+def _apply(backend: Any, migration: Any) -> None:
+    """Run a migration and note it, in one transaction.
+
+    yoyo's own `apply_one` takes two: a kill in between would leave a migration that is made, not noted, and fails for
+    ever after.
+    """
+    backend.ensure_internal_schema_updated()
+    with backend.transaction():
+        migration.process_steps(backend, "apply")
+        backend.mark_one(migration, log=False)
 
 
 def main() -> int:

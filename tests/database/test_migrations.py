@@ -1,5 +1,6 @@
 """Migrations reach the newest schema from any state, however many run at once and however they end."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -68,6 +69,23 @@ def test_the_lock_of_a_killed_run_stops_nobody(server: Server) -> None:
     url = server.empty()
     subprocess.run([sys.executable, "-c", DIE_WITH_THE_LOCK, url], check=False, timeout=60)
     assert count(url, "SELECT count(*) FROM yoyo_lock") == 1
+    assert migrate(url) == ALL
+
+
+# A process that dies when its first migration has been made, before that is noted.
+DIE_BEFORE_THE_MARK = """
+import os, signal, sys
+from yoyo.backends.base import DatabaseBackend
+from database.migrate import migrate
+DatabaseBackend.mark_one = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+migrate(sys.argv[1])
+"""
+
+
+def test_a_run_killed_between_a_migration_and_its_mark_can_be_repeated(server: Server) -> None:
+    url = server.empty()
+    died = subprocess.run([sys.executable, "-c", DIE_BEFORE_THE_MARK, url], check=False, timeout=60, cwd=ROOT)
+    assert died.returncode == -signal.SIGKILL
     assert migrate(url) == ALL
 
 
