@@ -9,13 +9,14 @@ GRANT USAGE ON SCHEMA public TO {auth}, {doctors}, {institutions}, {patients};
 -- its own any role could run them with rows that it made up.
 REVOKE CONNECT, TEMPORARY ON DATABASE {database} FROM PUBLIC;
 GRANT CONNECT ON DATABASE {database} TO {auth}, {doctors}, {institutions}, {patients};
-REVOKE EXECUTE ON FUNCTION mirror_owner_status(), chain_audit_event() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION mirror_owner_status(), chain_audit_event(), list_audit_event() FROM PUBLIC;
 
 -- The audit trail: everybody adds (number, time and chain are not theirs to choose), the auth service shows it to
 -- administrators, nobody changes or deletes.
 GRANT INSERT (service, actor_type, actor_id, action, resource, patient_ids, outcome, request_id, client_address, detail)
     ON audit_events TO {auth}, {doctors}, {institutions}, {patients};
 GRANT SELECT ON audit_events TO {auth};
+GRANT SELECT ON access_log TO {patients};
 
 -- Accounts belong to the auth service. The others see whom they belong to, never a password hash.
 GRANT SELECT, INSERT, UPDATE, DELETE ON users TO {auth};
@@ -32,11 +33,20 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON emails, phones, addresses TO {doctors}, 
 GRANT SELECT ON medical_institutions, doctors, patients, health_profiles TO {doctors}, {institutions}, {patients};
 
 GRANT INSERT, UPDATE ON doctors TO {doctors};
+GRANT SELECT, INSERT ON doctor_status_changes TO {doctors};
 GRANT UPDATE (updated_at) ON medical_institutions TO {doctors}, {patients};
 GRANT SELECT ON patient_conditions, patient_medications, patient_allergies, patient_family_history, observations
     TO {doctors};
 
+-- Appointments: made by patients' service; a doctor's deletion cancels those to come.
+GRANT SELECT ON appointments TO {doctors}, {patients};
+GRANT UPDATE (status) ON appointments TO {doctors}, {patients};
+GRANT INSERT ON appointments TO {patients};
+
 GRANT INSERT, UPDATE ON medical_institutions TO {institutions};
+GRANT SELECT, INSERT ON institution_verifications, accreditations TO {institutions};
+-- To count its patients' conditions; what they say of one is not shown.
+GRANT SELECT (patient_id, condition_id, abatement_date) ON patient_conditions TO {institutions};
 
 GRANT INSERT, UPDATE ON patients, health_profiles TO {patients};
 GRANT UPDATE (updated_at) ON doctors TO {patients};

@@ -19,6 +19,8 @@ Usage: ./fleet VERB [arguments]
                   create another admin; asks for the password, or takes ADMIN_PASSWORD
   keys rotate     make a new key to sign access tokens; nobody is logged out
   audit verify    recompute the audit trail's chains; finds what was changed or is missing
+  scores recompute
+                  compute every stored health score anew; for every night, and after a change of the model
   lock            resolve the dependencies anew and write every lock and requirements.txt (needs uv)
   help            show this
 
@@ -36,6 +38,7 @@ VERBS = {
     "admin": "dev.running:admin",
     "keys": "dev.running:keys",
     "audit": "dev.running:audit",
+    "scores": "dev.running:scores",
     "test": "dev.test:run",
     "check": "dev.check:run",
     "lock": "dev.lock:run",

@@ -55,7 +55,7 @@ def room_of(path: str) -> str:
     if parts[0] in ("shared", "database"):
         return "settings" if parts[0] == "shared" and parts[-1] == "settings.py" else parts[0]
     rooms = {"main.py": "main", "db.py": "db", "settings.py": "settings", "admin.py": "command"}
-    return rooms.get(parts[-1], "domain")
+    return "db" if parts[-1].endswith("_db.py") else rooms.get(parts[-1], "domain")
 
 
 def check_source(path: str, source: str) -> list[Breach]:

@@ -1,4 +1,4 @@
-"""The verbs that work on a running fleet: demo, import, migrate, admin. They find it through its fleet.env."""
+"""The verbs that work on a running fleet: demo, import, migrate, admin, scores. They find it through its fleet.env."""
 
 import os
 import subprocess
@@ -46,18 +46,14 @@ def admin(arguments: Sequence[str]) -> int:
     """Create an admin account in the running fleet."""
     if len(arguments) != 2 or arguments[0] != "create":
         raise FleetError("usage: ./fleet admin create EMAIL")
-    fleet = running_fleet()
-    data_dir = data_dir_of(os.environ)
-    environment = service_environment(
-        "auth",
-        os.environ,
-        database_url=fleet["DATABASE_URL"],
-        redis_url=fleet["REDIS_URL"],
-        urls={name: fleet[f"{name.upper()}_SERVICE_URL"] for name in SERVICE_FOLDERS},
-        secrets=load_secrets(data_dir, os.environ),
-        key_files=key_files(data_dir),
-    )
-    return run_python(["-m", "app.admin", *arguments], ROOT / SERVICE_FOLDERS["auth"], environment)
+    return run_service_command("auth", arguments)
+
+
+def scores(arguments: Sequence[str]) -> int:
+    """Compute every stored score of the running fleet's patients anew."""
+    if list(arguments) != ["recompute"]:
+        raise FleetError("usage: ./fleet scores recompute")
+    return run_service_command("patients", ["scores", *arguments])
 
 
 def keys(arguments: Sequence[str]) -> int:
@@ -82,8 +78,28 @@ def audit(arguments: Sequence[str]) -> int:
 
 
 def run_importer(directory: Path, *options: str) -> int:
-    """Run the importer on the running fleet, in the foreground: its progress bar and its exit status are ours."""
-    return run_python(["-m", "database.importer", str(directory.resolve()), *options], ROOT, running_fleet())
+    """Run the importer on the running fleet, in the foreground: its progress bar and its exit status are ours.
+
+    Then the scores: what they are computed from came in past the service that keeps them.
+    """
+    command = ["-m", "database.importer", str(directory.resolve()), *options]
+    return run_python(command, ROOT, running_fleet()) or scores(["recompute"])
+
+
+def run_service_command(name: str, arguments: Sequence[str]) -> int:
+    """Run the command line of a service of the running fleet, with that service's environment."""
+    fleet = running_fleet()
+    data_dir = data_dir_of(os.environ)
+    environment = service_environment(
+        name,
+        os.environ,
+        database_url=fleet["DATABASE_URL"],
+        redis_url=fleet["REDIS_URL"],
+        urls={service: fleet[f"{service.upper()}_SERVICE_URL"] for service in SERVICE_FOLDERS},
+        secrets=load_secrets(data_dir, os.environ),
+        key_files=key_files(data_dir),
+    )
+    return run_python(["-m", "app.admin", *arguments], ROOT / SERVICE_FOLDERS[name], environment)
 
 
 def running_fleet() -> dict[str, str]:

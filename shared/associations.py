@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from .errors import UnknownReference
+from .errors import InstitutionDeleted, UnknownReference
 from .postgres import Executor
 
 LOCK_INSTITUTION = """
@@ -18,6 +18,12 @@ async def hold_institution(executor: Executor, institution_id: UUID) -> None:
     """Raise UnknownReference when there is no such institution; else it stays until the transaction ends."""
     if await executor.fetch_one(LOCK_INSTITUTION, {"id": institution_id}) is None:
         raise UnknownReference("institution_id")
+
+
+async def hold_returning(executor: Executor, institution_id: UUID) -> None:
+    """Raise InstitutionDeleted when whoever returns would belong to a deleted institution; else hold that one."""
+    if await executor.fetch_one(LOCK_INSTITUTION, {"id": institution_id}) is None:
+        raise InstitutionDeleted
 
 
 async def hold_doctor(executor: Executor, doctor_id: UUID) -> None:

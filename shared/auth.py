@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -20,11 +21,19 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 class CallerOf:
     """A dependency that admits the callers of some roles: `Annotated[Caller, Depends(CallerOf("doctor", "admin"))]`.
 
-    FleetRoute runs the check before it looks at the body, so that 401 and 403 come before any 400 or 422.
+    FleetRoute runs the check before it looks at the body, so that 401 and 403 come before any 400 or 422. With `own`,
+    the name of an id in the path, all but admins have to be whom that id names.
     """
 
-    def __init__(self, *roles: str) -> None:
+    def __init__(self, *roles: str, own: str | None = None) -> None:
         self.roles = frozenset(roles)
+        self._own = own
+
+    def admits(self, caller: Caller, request: Request) -> bool:
+        """Whether a caller may do this at all."""
+        if caller.user_type not in self.roles:
+            return False
+        return self._own is None or caller.is_admin or _id(request.path_params[self._own]) == caller.user_id
 
     async def __call__(self, request: Request, _: Credentials) -> Caller:
         caller: Caller = request.state.caller
@@ -36,7 +45,15 @@ AdminCaller = Annotated[Caller, Depends(CallerOf("admin"))]
 DoctorCaller = Annotated[Caller, Depends(CallerOf("doctor"))]
 InstitutionCaller = Annotated[Caller, Depends(CallerOf("institution"))]
 AdminOrInstitutionCaller = Annotated[Caller, Depends(CallerOf("admin", "institution"))]
+AdminOrThatInstitution = Annotated[Caller, Depends(CallerOf("admin", "institution", own="institution_id"))]
 StaffCaller = Annotated[Caller, Depends(CallerOf("admin", "institution", "doctor"))]
+
+
+def _id(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 async def _optional_token(credentials: Credentials) -> str | None:
@@ -55,21 +72,21 @@ async def _required_token(token: OptionalToken) -> str:
 BearerToken = Annotated[str, Depends(_required_token)]
 
 
-async def authenticate(request: Request, resources: Resources, roles: frozenset[str]) -> Caller:
-    """The caller behind the request's bearer token, its request counted; a refused role is recorded in the audit trail.
+async def authenticate(request: Request, resources: Resources, callers: CallerOf) -> Caller:
+    """The caller behind the request's bearer token, its request counted; who may not is recorded in the audit trail.
 
     Raises Unauthenticated, Forbidden, TooManyRequests, RedisUnavailable, AuthUnavailable, DatabaseUnavailable.
     """
     try:
         token = await _required_token(await _optional_token(await bearer(request)))
-        caller = _service_caller(token, resources) if "service" in roles else None
+        caller = _service_caller(token, resources) if "service" in callers.roles else None
         caller = caller or await _session_caller(token, resources)
     except Unauthenticated:
         await resources.rates.count_request(_address())
         raise
     if caller.user_type != "service":
         await resources.rates.count_request(str(caller.user_id))
-    if caller.user_type not in roles:
+    if not callers.admits(caller, request):
         route = f"{request.method} {request.scope['route'].path}"
         event = audit.parameters(resources.service, caller, "access", route, outcome="failure")
         await audit.record(resources.db, event)

@@ -29,6 +29,12 @@ DELETE_PRIMARY_PHONE = """
     DELETE FROM phones WHERE entity_id = %(entity_id)s AND (is_primary OR phone_number = %(phone_number)s)
 """
 
+# Without its primary phone, an entity that has others is reached by the oldest of them.
+PROMOTE_OLDEST_PHONE = """
+    UPDATE phones SET is_primary = true
+    WHERE id = (SELECT id FROM phones WHERE entity_id = %(entity_id)s ORDER BY created_at, id LIMIT 1)
+"""
+
 DELETE_PRIMARY_ADDRESS = """
     DELETE FROM addresses WHERE entity_id = %(entity_id)s AND is_primary
 """
@@ -42,10 +48,12 @@ async def insert_email(executor: Executor, entity_type: str, entity_id: UUID, ad
 
 
 async def update_primary_phone(executor: Executor, entity_type: str, entity_id: UUID, number: str | None) -> None:
-    """Set the primary phone, in place of the one before; None leaves the entity without."""
+    """Set the primary phone, in place of the one before; None removes that: the oldest other phone becomes primary."""
     owner = {"entity_type": entity_type, "entity_id": entity_id, "phone_number": number}
     await executor.execute(DELETE_PRIMARY_PHONE, owner)
-    if number is not None:
+    if number is None:
+        await executor.execute(PROMOTE_OLDEST_PHONE, owner)
+    else:
         kind = "mobile" if entity_type == "patient" else "work"
         await executor.execute(INSERT_PHONE, {**owner, "phone_type": kind})
 

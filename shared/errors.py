@@ -36,11 +36,15 @@ class FieldError:
 
 @dataclass(eq=False)
 class Problem(Exception):
-    """Base of every error that a client may see. `parameters` fill the sentences; they are never values of a client."""
+    """Base of every error that a client may see. `parameters` fill the sentences; they are never values of a client.
+
+    `members` join the document as they are (RFC 9457, section 3.2): what a program needs to go on.
+    """
 
     parameters: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     errors: Sequence[FieldError] = ()
+    members: dict[str, Any] = field(default_factory=dict)
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
@@ -59,6 +63,7 @@ class Problem(Exception):
             "instance": instance,
             "code": self.code,
             "request_id": request_id,
+            **self.members,
         }
         if self.status == 422:
             document["errors"] = [
@@ -200,6 +205,24 @@ class LicenseTaken(Problem):
     status, code = 409, "license_taken"
     es = "Ese número de licencia ya está registrado."
     en = "That licence number is already registered."
+
+
+class InvalidTransition(Problem):
+    """A state change that the workflow forbids; `allowed` are the states that may follow, none after a final one."""
+
+    status, code = 409, "invalid_transition"
+    es = "El estado es «{current}» y no admite ese cambio. Puede seguir: {allowed}."
+    en = 'The status is "{current}" and does not admit that change. What may follow: {allowed}.'
+
+    def __init__(self, current: str, allowed: Sequence[str]) -> None:
+        members = {"current_status": current, "allowed": list(allowed)}
+        super().__init__({"current": current, "allowed": ", ".join(allowed) or "–"}, members=members)
+
+
+class InstitutionDeleted(Problem):
+    status, code = 409, "institution_deleted"
+    es = "Su institución está eliminada; restáurela primero."
+    en = "The institution it belongs to is deleted; restore that one first."
 
 
 class BodyTooLarge(Problem):

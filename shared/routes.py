@@ -29,7 +29,7 @@ class FleetRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         """FastAPI's handler behind the checks that have to come first."""
         handler = super().get_route_handler()
-        roles = self.roles
+        callers = self.callers
         parameters = _query_parameters(self.dependant)
         takes_form = self.body_field is not None and isinstance(self.body_field.field_info, Form)
         media_type = "application/x-www-form-urlencoded" if takes_form else "application/json"
@@ -41,8 +41,8 @@ class FleetRoute(APIRoute):
                 raise UnsupportedMediaType
             if not _accepts_json(request.headers.get("accept")):
                 raise NotAcceptable
-            if roles is not None:
-                request.state.caller = await authenticate(request, resources, roles)
+            if callers is not None:
+                request.state.caller = await authenticate(request, resources, callers)
             elif self.path not in UNCOUNTED:
                 await count_public(request, resources)
             unknown = [unknown_parameter(name, parameters) for name in request.query_params if name not in parameters]
@@ -55,11 +55,11 @@ class FleetRoute(APIRoute):
         return checked
 
     @property
-    def roles(self) -> frozenset[str] | None:
+    def callers(self) -> CallerOf | None:
         """Who may call; None when the route is public."""
         for dependency in self.dependant.dependencies:
             if isinstance(dependency.call, CallerOf):
-                return dependency.call.roles
+                return dependency.call
         return None
 
 

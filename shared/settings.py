@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     jwt_previous_secret_key: SecretStr | None = None
     fleet_internal_key: SecretStr = SecretStr(DEVELOPMENT_KEYS["fleet_internal_key"])
     cursor_key: SecretStr = SecretStr(DEVELOPMENT_KEYS["cursor_key"])
+    statistics_max_age_seconds: int = Field(default=5, ge=0)  # how long counted figures are kept; 0: never
     session_idle_seconds: int = Field(default=3_600, ge=1)
     session_max_seconds: int = Field(default=43_200, ge=1)
     sessions_per_user: int = Field(default=20, ge=1)

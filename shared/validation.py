@@ -53,7 +53,8 @@ _KINDS = {
     "model": ("type", "Debe ser un objeto.", "Must be an object."),
 }
 _OTHER = ("invalid", "El valor no es válido.", "The value is not valid.")
-_PLACES = {"body", "query", "path", "header", "cookie"}
+# What a path begins with that is no field: where the value stood, and the tags of bodies that have two forms.
+_PLACES = {"body", "query", "path", "header", "cookie", "(one)", "(many)"}
 
 
 def field_errors(findings: Iterable[Mapping[str, Any]]) -> list[FieldError]:

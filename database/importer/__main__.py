@@ -29,7 +29,8 @@ COUNT_TABLES = """
            (SELECT count(*) FROM patient_conditions) AS patient_conditions,
            (SELECT count(*) FROM patient_medications) AS patient_medications,
            (SELECT count(*) FROM patient_allergies) AS patient_allergies,
-           (SELECT count(*) FROM observations) AS observations
+           (SELECT count(*) FROM observations) AS observations,
+           (SELECT count(*) FROM appointments) AS appointments
 """
 
 
@@ -97,8 +98,10 @@ def print_report(report: Report, directory: Path, seconds: float) -> None:
         print(f"  {file:20}{numbers}")
     new = sum(tally.new for tally in report.tallies.values())
     print(f"\n  {new} new; {report.refused} rows can't be loaded.")
-    print("  Passed over: repeated rows, earlier ones of the same item, allergies that have ended; and care teams and")
-    print("  encounters, which only tell who looks after whom.")
+    print(
+        "  Passed over: repeated rows, earlier ones of the same item, allergies that have ended, encounters to come or"
+    )
+    print("  without a doctor; and care teams, which only tell who looks after whom.")
 
 
 def print_lines(lines_of: Mapping[tuple[str, str], list[int]]) -> None:

@@ -4,7 +4,7 @@ So a run that is killed leaves nothing half there, and the next one goes on wher
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from shared.caller import Caller
 from .entities import Catalogues, Entity, insert_entity, load_catalogues, parse_doctor, parse_institution, parse_patient
 from .files import Report, Row, RowError, parsed, read
 from .records import Record, Records, insert_entries, insert_health_profile, read_records, reason_of
+from .visits import Visit, entries_of, parse_visit
 
 Ties = dict[UUID, tuple[UUID | None, UUID | None]]
 
@@ -43,6 +44,7 @@ SELECT_OPEN_DOCTORS = (
 class Tie(NamedTuple):
     """Who looks after a patient, by a care team or an encounter."""
 
+    row: Row
     patient_id: UUID
     start: datetime
     doctor_id: UUID | None
@@ -108,7 +110,8 @@ def load_patients(connection: Connection, directory: Path, catalogues: Catalogue
     births: dict[UUID, date] = dict(select(connection, SELECT_BIRTHS))
     known = set(births)
     # Who is known stays with whom it has now: what the files say of that doesn't matter.
-    ties: Ties = {**dict.fromkeys(known, (None, None)), **read_ties(connection, directory, report)}
+    encounters: list[Tie] = []
+    ties: Ties = {**dict.fromkeys(known, (None, None)), **read_ties(connection, directory, encounters, report)}
     patients: dict[UUID, Entity] = {}
     rows = read(directory, "patients.csv", {"ID", "FIRST", "LAST", "BIRTHDATE"}, report)
     for entity in parsed(rows, lambda row: parse_patient(row, catalogues, ties), report):
@@ -117,6 +120,8 @@ def load_patients(connection: Connection, directory: Path, catalogues: Catalogue
         patients.setdefault(entity.id, entity)
     births |= {entity.id: entity.columns["date_of_birth"] for entity in patients.values() if entity.id not in known}
     records = read_records(connection, directory, births, report)
+    for patient_id, entries in entries_of(visits_of(encounters, births, report), report).items():
+        records[patient_id].entries["encounters.csv"] = entries
     loaded = [load_patient(connection, entity, entity.id not in known, records, report) for entity in bar(patients)]
     for patient_id, record in records.items():
         # Of patients that the directory itself doesn't have.
@@ -158,8 +163,11 @@ def insert_record(cursor: Cursor, patient_id: UUID, record: Record, *, is_new: b
         cursor.execute(audit.INSERT_EVENT, event)
 
 
-def read_ties(connection: Connection, directory: Path, report: Report) -> Ties:
-    """The doctor and the institution of each patient's last care team or encounter."""
+def read_ties(connection: Connection, directory: Path, encounters: list[Tie], report: Report) -> Ties:
+    """The doctor and the institution of each patient's last care team or encounter.
+
+    Fills `encounters` with those that had a doctor: they are appointments, too.
+    """
     doctors: dict[UUID, UUID] = dict(select(connection, SELECT_OPEN_DOCTORS))
     institutions = {found[0] for found in select(connection, SELECT_OPEN_INSTITUTIONS)}
     last: dict[UUID, Tie] = {}
@@ -167,7 +175,10 @@ def read_ties(connection: Connection, directory: Path, report: Report) -> Ties:
         rows = read(directory, file, {"START", "PATIENT", column}, report)
         parse_row = partial(parse_tie, column=column, doctors=doctors, institutions=institutions)
         for tie in parsed(rows, parse_row, report):
-            report[file].passed_over += 1
+            if file == "encounters.csv" and tie.doctor_id:
+                encounters.append(tie)
+            else:
+                report[file].passed_over += 1
             other = last.get(tie.patient_id)
             if other is None or tie.start >= other.start:
                 last[tie.patient_id] = tie
@@ -185,7 +196,14 @@ def parse_tie(row: Row, *, column: str, doctors: Mapping[UUID, UUID], institutio
     institution_id = doctors[doctor_id] if doctor_id else row.find_id("ORGANIZATION")
     if institution_id not in institutions:
         raise RowError("neither its provider nor its organisation is loaded")
-    return Tie(row.id("PATIENT"), row.moment("START"), doctor_id, institution_id)
+    return Tie(row, row.id("PATIENT"), row.moment("START"), doctor_id, institution_id)
+
+
+def visits_of(encounters: Iterable[Tie], births: Mapping[UUID, date], report: Report) -> Iterator[Visit]:
+    """The encounters of the patients in `births`; the others are refused."""
+    for row, _, _, doctor_id, _ in encounters:
+        if doctor_id:
+            yield from parsed([row], partial(parse_visit, doctor_id=doctor_id, births=births), report)
 
 
 def select(connection: Connection, statement: str) -> list[tuple[Any, ...]]:

@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -13,22 +13,17 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from psycopg2 import DataError, Error, IntegrityError, sql
 from psycopg2.extensions import connection as Connection  # noqa: N812 (it is a class)
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
-from psycopg2.extras import execute_values
+from psycopg2.extras import Json, execute_values
+
+from shared.plausibility import HEIGHT, SMOKING_STATUS, WEIGHT, is_plausible, limits
 
 from .files import Report, Row, RowError, parsed, read
 
 LONGEST_ITEM = 300
 OBSERVATION_NAMESPACE = uuid5(NAMESPACE_URL, "https://predicthealth.dev/importer/observations")
 LOINC = re.compile(r"[0-9]{1,7}-[0-9]")
-SMOKING_STATUS, HEIGHT, WEIGHT = "72166-2", "8302-2", "29463-7"
 # LOINC defines this rate per 1.73 m² of body surface; Synthea writes its unit with and without it.
 UNITS_IN_SHORT = {"33914-3": {"mL/min": "mL/min/{1.73_m2}"}, "98979-8": {"mL/min": "mL/min/{1.73_m2}"}}
-# Outside of these a number is a slip of the pen, and would spoil what is computed from it.
-PLAUSIBLE: dict[str, tuple[Decimal | int, Decimal | int]] = {
-    **{HEIGHT: (30, 272), WEIGHT: (Decimal("0.3"), 650)},
-    **{"8480-6": (40, 300), "8462-4": (20, 200), "4548-4": (2, 20), "93832-4": (0, 24)},
-    **dict.fromkeys(("2093-3", "2085-9", "18262-6", "43396-1", "1558-6", "2339-0", "2345-7"), (10, 2000)),
-}
 DIABETES_CODES = {"44054006", "46635009", "73211009"}  # SNOMED CT: type 2, type 1, not specified
 
 NO_DIABETES = "gestational|pregnan|history|screening|risk"
@@ -45,6 +40,7 @@ LONGEST_CODE = 50
 REASONS = {
     "uq_medical_institutions_license": "another institution has its licence",
     "uq_doctors_medical_license": "another doctor has its licence",
+    "ex_appointments_slot": "its doctor has another appointment at that time",
     **dict.fromkeys(
         ("fk_medical_institutions_account", "fk_doctors_account", "fk_patients_account"),
         "its Id is that of another kind of account",
@@ -70,17 +66,17 @@ SELECT_ITEMS = sql.SQL("""
 """)
 
 INSERT_CONDITIONS = """
-    INSERT INTO patient_conditions (patient_id, condition_id, diagnosis_date, abatement_date) VALUES %s
+    INSERT INTO patient_conditions (patient_id, condition_id, diagnosis_date, abatement_date, created_at) VALUES %s
     ON CONFLICT (patient_id, condition_id) DO NOTHING RETURNING 1
 """
 
 INSERT_MEDICATIONS = """
-    INSERT INTO patient_medications (patient_id, medication_id, start_date, status) VALUES %s
+    INSERT INTO patient_medications (patient_id, medication_id, start_date, status, created_at) VALUES %s
     ON CONFLICT (patient_id, medication_id) DO NOTHING RETURNING 1
 """
 
 INSERT_ALLERGIES = """
-    INSERT INTO patient_allergies (patient_id, allergy_id, severity, reaction_description) VALUES %s
+    INSERT INTO patient_allergies (patient_id, allergy_id, severity, reaction_description, created_at) VALUES %s
     ON CONFLICT (patient_id, allergy_id) DO NOTHING RETURNING 1
 """
 
@@ -89,9 +85,15 @@ INSERT_OBSERVATIONS = """
     ON CONFLICT (id) DO NOTHING RETURNING 1
 """
 
+INSERT_APPOINTMENTS = """
+    INSERT INTO appointments (id, patient_id, doctor_id, starts_at, ends_at, reason, status) VALUES %s
+    ON CONFLICT (id) DO NOTHING RETURNING 1
+"""
+
 INSERT_HEALTH_PROFILE = """
-    INSERT INTO health_profiles (patient_id, height_cm, weight_kg, is_smoker, smoking_status, has_diabetes)
-    VALUES (%(patient_id)s, %(height_cm)s, %(weight_kg)s, %(is_smoker)s, %(smoking_status)s, %(has_diabetes)s)
+    INSERT INTO health_profiles (patient_id, height_cm, weight_kg, is_smoker, smoking_status, has_diabetes, stated_at)
+    VALUES (%(patient_id)s, %(height_cm)s, %(weight_kg)s, %(is_smoker)s, %(smoking_status)s, %(has_diabetes)s,
+            %(stated_at)s)
     ON CONFLICT (patient_id) DO NOTHING
 """
 
@@ -254,8 +256,8 @@ def measured(row: Row, code: str, unit: str) -> Decimal:
     if UNITS_IN_SHORT.get(code, {}).get(given, given) != unit:
         raise RowError(f"UNITS is not {unit}, the unit of {code}")
     number = row.number("VALUE")
-    low, high = PLAUSIBLE.get(code, (0, 1_000_000))
-    if not low <= number <= high:
+    if not is_plausible(code, number):
+        low, high = limits(code)
         raise RowError(f"VALUE lies outside {low}-{high} {unit}")
     return round(number, 2)
 
@@ -293,9 +295,14 @@ def add_items(connection: Connection, kind: Kind, items: Sequence[Item], records
             record.has_diabetes = True
         # An allergy that has ended is no allergy; the record has no place for past ones.
         if item.is_current or kind.catalogue != "allergies":
-            record.add(Entry(item.row, (patient_id, item_id, *item.values)))
+            record.add(Entry(item.row, (patient_id, item_id, *item.values, written_down(item))))
             loaded += 1
     report[kind.file].passed_over += len(items) - loaded
+
+
+def written_down(item: Item) -> datetime:
+    """When an entry was made: its first day, so that what happened lately to a patient is not the import."""
+    return min(datetime.combine(item.start, time.min, UTC), datetime.now(UTC))
 
 
 def item_ids(cursor: Cursor, catalogue: str, codes: Mapping[str, str | None]) -> dict[str, int]:
@@ -312,6 +319,8 @@ def item_ids(cursor: Cursor, catalogue: str, codes: Mapping[str, str | None]) ->
 def insert_health_profile(cursor: Cursor, patient_id: UUID, record: Record) -> None:
     """Insert the profile of a new patient: what its newest observations say; all else is unknown, not false."""
     height, weight, smoking = (record.newest.get(code) for code in (HEIGHT, WEIGHT, SMOKING_STATUS))
+    # Since when, too: what is measured after it is newer, whenever it was imported.
+    source = {"height_cm": height, "weight_kg": weight, "is_smoker": smoking, "smoking_status": smoking}
     profile = {
         "patient_id": patient_id,
         "height_cm": height and height.value,
@@ -319,6 +328,7 @@ def insert_health_profile(cursor: Cursor, patient_id: UUID, record: Record) -> N
         "is_smoker": smoking and smoking.value_code == "current",
         "smoking_status": smoking and smoking.value_code,
         "has_diabetes": record.has_diabetes,
+        "stated_at": Json({field: found.effective_at.isoformat() for field, found in source.items() if found}),
     }
     cursor.execute(INSERT_HEALTH_PROFILE, profile)
 
@@ -370,4 +380,5 @@ INSERTS = {
     "medications.csv": INSERT_MEDICATIONS,
     "allergies.csv": INSERT_ALLERGIES,
     "observations.csv": INSERT_OBSERVATIONS,
+    "encounters.csv": INSERT_APPOINTMENTS,
 }

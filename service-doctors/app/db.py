@@ -1,5 +1,6 @@
 """The SQL of doctors and of the patients they see."""
 
+from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ from shared.postgres import Executor, NamedErrors, Row, assignments, named_error
 from shared.record import RECORD
 from shared.search import contains
 
+from .appointments_db import COUNT_TODAY
 from .errors import DoctorHasPatients, DoctorNotFound
 
 _CONSTRAINTS: NamedErrors = {
@@ -28,7 +30,7 @@ _DOCTOR = """
            CASE WHEN %(language)s = 'en' THEN s.name_en ELSE s.name_es END AS specialty_name,
            d.years_experience, d.consultation_fee, d.deleted_at IS NULL AS is_active, d.professional_status,
            e.email_address AS contact_email, t.phone_number AS contact_phone, d.created_at, d.updated_at,
-           i.name AS institution_name
+           i.name AS institution_name, search_key(d.last_name) AS last_key, search_key(d.first_name) AS first_key
     FROM doctors d
     JOIN medical_institutions i ON i.id = d.institution_id
     LEFT JOIN doctor_specialties s ON s.id = d.specialty_id
@@ -44,26 +46,84 @@ GET_DOCTOR = (
 """
 )
 
-LIST_DOCTORS = (
-    _DOCTOR
-    + """
-    WHERE (d.deleted_at IS NULL) = %(is_active)s AND (d.deleted_at IS NULL OR %(caller_type)s = 'admin')
-      AND (%(caller_type)s = 'admin' OR d.institution_id = %(caller_id)s
-           OR d.institution_id = (SELECT institution_id FROM doctors WHERE id = %(caller_id)s))
-      AND (%(q)s IS NULL OR search_key(d.first_name || ' ' || d.last_name) LIKE search_key(%(q)s)
-           OR search_key(d.medical_license) LIKE search_key(%(q)s)
-           OR search_key(e.email_address) LIKE search_key(%(q)s))
+# One equality for each role, known before the plan is made, so that the list walks that role's index in its order.
+_LISTED = """
+    (d.deleted_at IS NULL) = %(is_active)s AND (d.deleted_at IS NULL OR %(caller_type)s = 'admin')
+      AND (%(caller_type)s = 'admin' OR d.institution_id = CASE WHEN %(caller_type)s = 'institution' THEN %(caller_id)s
+           ELSE (SELECT institution_id FROM doctors WHERE id = %(caller_id)s) END)
       AND (%(specialty_id)s IS NULL OR d.specialty_id = %(specialty_id)s)
       AND (%(institution_id)s IS NULL OR d.institution_id = %(institution_id)s)
       AND (%(professional_status)s IS NULL OR d.professional_status = %(professional_status)s)
       AND (%(min_experience)s IS NULL OR d.years_experience >= %(min_experience)s)
       AND (%(max_fee)s IS NULL OR d.consultation_fee <= %(max_fee)s)
+"""
+
+_NEWEST_FIRST = """
       AND (%(after_created_at)s IS NULL
            OR (d.created_at, d.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid))
     ORDER BY d.created_at DESC, d.id DESC
     LIMIT %(limit)s + 1
 """
+
+_BY_NAME = """
+      AND (%(after_last_key)s IS NULL OR (search_key(d.last_name), search_key(d.first_name), d.id)
+           > (%(after_last_key)s, %(after_first_key)s, %(after_id)s::uuid))
+    ORDER BY search_key(d.last_name), search_key(d.first_name), d.id
+    LIMIT %(limit)s + 1
+"""
+
+# The doctors that a term finds by name, by licence and by e-mail: each arm by whichever index is the better one for
+# this term, the trigrams' or the list's own. An OR over both tables could use neither.
+_FOUND_BY_NAME = (
+    "SELECT d.id FROM doctors d WHERE search_key(d.first_name || ' ' || d.last_name) LIKE search_key(%(q)s) AND "
+    + _LISTED
 )
+_FOUND_BY_LICENSE = (
+    "SELECT d.id FROM doctors d WHERE search_key(d.medical_license) LIKE search_key(%(q)s) AND " + _LISTED
+)
+_FOUND_BY_EMAIL = (
+    "SELECT d.id FROM doctors d JOIN emails e ON e.entity_id = d.id AND e.is_primary "
+    "WHERE search_key(e.email_address) LIKE search_key(%(q)s) AND " + _LISTED
+)
+
+# The rows' columns that make a position in each order.
+SORT_KEYS = {"created_at": ("created_at", "id"), "last_name": ("last_key", "first_key", "id")}
+
+LIST_DOCTORS = {
+    "created_at": _DOCTOR + " WHERE " + _LISTED + _NEWEST_FIRST,
+    "last_name": _DOCTOR + " WHERE " + _LISTED + _BY_NAME,
+}
+
+SEARCH_DOCTORS = {
+    "created_at": (
+        _DOCTOR
+        + " WHERE d.id IN (("
+        + _FOUND_BY_NAME
+        + _NEWEST_FIRST
+        + ") UNION ("
+        + _FOUND_BY_LICENSE
+        + _NEWEST_FIRST
+        + ") UNION ("
+        + _FOUND_BY_EMAIL
+        + _NEWEST_FIRST
+        + "))"
+        + _NEWEST_FIRST
+    ),
+    "last_name": (
+        _DOCTOR
+        + " WHERE d.id IN (("
+        + _FOUND_BY_NAME
+        + _BY_NAME
+        + ") UNION ("
+        + _FOUND_BY_LICENSE
+        + _BY_NAME
+        + ") UNION ("
+        + _FOUND_BY_EMAIL
+        + _BY_NAME
+        + "))"
+        + _BY_NAME
+    ),
+}
 
 INSERT_DOCTOR = """
     INSERT INTO doctors (id, institution_id, first_name, last_name, medical_license, specialty_id, years_experience,
@@ -82,10 +142,15 @@ SOFT_DELETE_DOCTOR = """
       AND (%(caller_type)s = 'admin' OR institution_id = %(caller_id)s)
 """
 
-COUNT_DASHBOARD = """
-    SELECT count(*) AS total_patients, count(*) FILTER (WHERE validation_status = 'pending') AS pending_reviews
-    FROM patients WHERE doctor_id = %(doctor_id)s AND deleted_at IS NULL
-"""
+GET_INSTITUTION_ID = "SELECT institution_id FROM doctors WHERE id = %(id)s"
+
+RESTORE_DOCTOR = "UPDATE doctors SET deleted_at = NULL WHERE id = %(id)s AND deleted_at IS NOT NULL"
+
+COUNT_DASHBOARD = (
+    "SELECT count(*) AS total_patients, count(*) FILTER (WHERE validation_status = 'pending') AS pending_reviews, "
+    + COUNT_TODAY
+    + " FROM patients WHERE doctor_id = %(doctor_id)s AND deleted_at IS NULL"
+)
 
 GET_INSTITUTION = """
     SELECT i.id, i.name, CASE WHEN %(language)s = 'en' THEN y.name_en ELSE y.name_es END AS type, i.license_number,
@@ -106,7 +171,7 @@ GET_INSTITUTION = """
 # Whose record a doctor sees: the columns of its patient list.
 _PATIENT = """
     p.id, p.first_name, p.last_name, p.date_of_birth, e.email_address AS contact_email, t.phone_number AS contact_phone,
-    u.last_login_at AS last_login, p.validation_status
+    u.last_login_at AS last_login, p.validation_status, p.health_score, p.risk_level
 """
 
 _PATIENTS_OF_DOCTOR = """
@@ -161,10 +226,11 @@ async def get_doctor(executor: Executor, doctor_id: UUID, scope: dict[str, Any])
 async def list_doctors(
     executor: Executor, scope: dict[str, Any], filters: dict[str, Any], after: list[Any], limit: int
 ) -> list[Row]:
-    """Up to `limit` + 1 doctors within the caller's scope, newest first, after the position `[created_at, id]`."""
-    place = {"after_created_at": after[0], "after_id": after[1], "limit": limit}
-    q = {"q": contains(filters["q"])}
-    return await executor.fetch_all(LIST_DOCTORS, {**filters, **q, **scope, **place, **_language()})
+    """Up to `limit` + 1 doctors in the scope, in the order `filters["sort"]`, after a position (its SORT_KEYS)."""
+    statements = LIST_DOCTORS if filters["q"] is None else SEARCH_DOCTORS
+    sort, q = filters["sort"], {"q": contains(filters["q"])}
+    place = {f"after_{key}": value for key, value in zip(SORT_KEYS[sort], after, strict=True)}
+    return await executor.fetch_all(statements[sort], {**filters, **q, **scope, **place, "limit": limit, **_language()})
 
 
 async def insert_doctor(executor: Executor, doctor: dict[str, Any]) -> None:
@@ -191,9 +257,22 @@ async def soft_delete_doctor(executor: Executor, doctor_id: UUID, scope: dict[st
         raise DoctorNotFound
 
 
-async def count_dashboard(executor: Executor, doctor_id: UUID) -> Row:
-    """`total_patients` and `pending_reviews` of a doctor."""
-    row = await executor.fetch_one(COUNT_DASHBOARD, {"doctor_id": doctor_id})
+async def get_institution_id(executor: Executor, doctor_id: UUID) -> UUID:
+    """The institution of a doctor, a deleted one too. Raises DoctorNotFound."""
+    row = await executor.fetch_one(GET_INSTITUTION_ID, {"id": doctor_id})
+    if row is None:
+        raise DoctorNotFound
+    return UUID(str(row["institution_id"]))
+
+
+async def restore_doctor(executor: Executor, doctor_id: UUID) -> bool:
+    """Bring a deleted doctor back; False when there is none."""
+    return bool(await executor.execute(RESTORE_DOCTOR, {"id": doctor_id}))
+
+
+async def count_dashboard(executor: Executor, doctor_id: UUID, now: datetime) -> Row:
+    """`total_patients`, `pending_reviews`, `today_appointments` of a doctor; today is `now` where it works."""
+    row = await executor.fetch_one(COUNT_DASHBOARD, {"doctor_id": doctor_id, "now": now})
     assert row is not None  # an aggregate always gives one
     return row
 

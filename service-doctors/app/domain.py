@@ -1,6 +1,6 @@
 """Doctors and the patients they see: the models, the rules and the use cases."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from pydantic import BaseModel, Field
 
 from shared import associations, audit, contacts
+from shared.appointments import cancel_void
 from shared.caller import Caller
 from shared.errors import Forbidden, PatientNotFound
 from shared.pagination import Page, PageQuery
@@ -18,8 +19,9 @@ from shared.schemas import ABSENT, Body, ContactEmail, Update
 from shared.text import LicenseNumber, Name, Password, Phone, Search
 
 from . import db
+from .scope import scope_of
+from .statuses import LicenseStatus, ProfessionalStatus
 
-ProfessionalStatus = Literal["active", "suspended", "retired"]
 YearsExperience = Annotated[int, Field(ge=0, le=80, description="Whole years.")]
 Fee = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=2, description="In the institution's currency.")]
 
@@ -32,7 +34,7 @@ class Doctor(BaseModel):
     first_name: str
     last_name: str
     medical_license: str
-    license_status: str
+    license_status: LicenseStatus
     specialty_id: UUID | None
     specialty_name: str | None
     years_experience: int | None
@@ -77,6 +79,7 @@ class DoctorQuery(PageQuery):
     """The filters of the doctors' list; bounds are inclusive."""
 
     q: Search | None = Field(default=None, description="Part of a name, e-mail or licence, without case and accents.")
+    sort: Literal["created_at", "last_name"] = Field(default="created_at", description="Newest first, or by name.")
     specialty_id: UUID | None = None
     institution_id: UUID | None = None
     professional_status: ProfessionalStatus | None = None
@@ -86,10 +89,10 @@ class DoctorQuery(PageQuery):
 
 
 class Dashboard(BaseModel):
-    """A doctor's figures. `today_appointments` is null until appointments are offered."""
+    """A doctor's figures. Today is that of its institution's time zone; cancelled appointments don't count."""
 
     total_patients: int
-    today_appointments: int | None
+    today_appointments: int
     pending_reviews: int
 
 
@@ -141,7 +144,7 @@ class Institution(BaseModel):
 
 
 class PatientSummary(BaseModel):
-    """A patient as its doctor lists it. The score and the risk are null until they are offered."""
+    """A patient as its doctor lists it."""
 
     id: UUID
     first_name: str
@@ -151,8 +154,8 @@ class PatientSummary(BaseModel):
     contact_phone: str | None
     last_login: datetime | None
     validation_status: ValidationStatus
-    health_score: int | None = None
-    risk_level: RiskLevel | None = None
+    health_score: int | None = Field(description="Life's Essential 8, 0-100; null without data.")
+    risk_level: RiskLevel = Field(description="From the exact health score; `unknown` without one.")
 
 
 class PatientQuery(PageQuery):
@@ -192,15 +195,16 @@ class Specialties(BaseModel):
 
 async def list_doctors(res: ClientResources, caller: Caller, query: DoctorQuery) -> Page[Row]:
     """The doctors that the caller may know: all for an admin, else those of its institution."""
-    after = res.cursors.read("doctors", query, 2)
-    rows = await db.list_doctors(res.db, _scope(caller), query.filters(), after, query.limit)
-    items, next_cursor = res.cursors.cut("doctors", query, rows, lambda row: (row["created_at"], row["id"]))
+    keys = db.SORT_KEYS[query.sort]
+    after = res.cursors.read("doctors", query, len(keys))
+    rows = await db.list_doctors(res.db, scope_of(caller), query.filters(), after, query.limit)
+    items, next_cursor = res.cursors.cut("doctors", query, rows, lambda row: [row[key] for key in keys])
     return Page[Row](items=list(items), next_cursor=next_cursor)
 
 
 async def get_doctor(res: ClientResources, caller: Caller, doctor_id: UUID) -> Row:
     """A doctor: any for an admin, its own for an institution, itself for a doctor. Raises DoctorNotFound."""
-    return await db.get_doctor(res.db, doctor_id, _scope(caller))
+    return await db.get_doctor(res.db, doctor_id, scope_of(caller))
 
 
 async def create_doctor(res: ClientResources, caller: Caller, new: NewDoctor) -> Row:
@@ -219,7 +223,7 @@ async def create_doctor(res: ClientResources, caller: Caller, new: NewDoctor) ->
         await db.insert_doctor(tx, {"id": doctor_id, **columns})
         await contacts.insert_email(tx, "doctor", doctor_id, new.contact_email.email_address)
         await contacts.update_primary_phone(tx, "doctor", doctor_id, new.contact_phone)
-        return await db.get_doctor(tx, doctor_id, _scope(caller))
+        return await db.get_doctor(tx, doctor_id, scope_of(caller))
 
 
 async def update_doctor(res: ClientResources, caller: Caller, doctor_id: UUID, update: DoctorUpdate) -> Row:
@@ -233,35 +237,49 @@ async def update_doctor(res: ClientResources, caller: Caller, doctor_id: UUID, u
             _refuse_other_institution(caller, changes["institution_id"])
             await associations.hold_institution(tx, changes["institution_id"])
         own = {column: value for column, value in changes.items() if column != "contact_phone"}
-        await db.update_doctor(tx, doctor_id, _scope(caller), own)
+        await db.update_doctor(tx, doctor_id, scope_of(caller), own)
         if "contact_phone" in changes:
             await contacts.update_primary_phone(tx, "doctor", doctor_id, changes["contact_phone"])
-        return await db.get_doctor(tx, doctor_id, _scope(caller))
+        return await db.get_doctor(tx, doctor_id, scope_of(caller))
 
 
 async def delete_doctor(res: ClientResources, caller: Caller, doctor_id: UUID) -> None:
-    """Hide a doctor, close its account and end its sessions. Raises DoctorNotFound."""
+    """Hide a doctor, cancel what it has ahead, close its account, end its sessions. Raises DoctorNotFound."""
     async with res.db.transaction() as tx:
-        await db.soft_delete_doctor(tx, doctor_id, _scope(caller))
+        await db.soft_delete_doctor(tx, doctor_id, scope_of(caller))
+        await cancel_void(tx, res.service, caller, doctor_id)
         # Before the commit: if Redis is away nothing is deleted, and a login that races finds the account closed.
         await res.sessions.end_all(doctor_id)
 
 
+async def restore_doctor(res: ClientResources, caller: Caller, doctor_id: UUID) -> Row:
+    """Bring a deleted doctor back, its login included; any other stays as it is.
+
+    Raises DoctorNotFound, InstitutionDeleted.
+    """
+    async with res.db.transaction() as tx:
+        await associations.hold_returning(tx, await db.get_institution_id(tx, doctor_id))
+        if await db.restore_doctor(tx, doctor_id):
+            detail = {"doctor_id": str(doctor_id)}
+            await audit.record(tx, audit.parameters(res.service, caller, "restore", "doctor", detail=detail))
+        return await db.get_doctor(tx, doctor_id, scope_of(caller))
+
+
 async def get_dashboard(res: ClientResources, caller: Caller) -> Row:
     """The figures of the calling doctor."""
-    return {**await db.count_dashboard(res.db, caller.user_id), "today_appointments": None}
+    return await db.count_dashboard(res.db, caller.user_id, datetime.now(UTC))
 
 
 async def get_own_profile(res: ClientResources, caller: Caller) -> Row:
     """What the calling doctor sees of itself."""
-    return _own_profile(await db.get_doctor(res.db, caller.user_id, _scope(caller)))
+    return _own_profile(await db.get_doctor(res.db, caller.user_id, scope_of(caller)))
 
 
 async def update_own_profile(res: ClientResources, caller: Caller, update: OwnProfileUpdate) -> Row:
     """Change what a doctor may change of itself. Raises UnknownReference."""
     async with res.db.transaction() as tx:
-        await db.update_doctor(tx, caller.user_id, _scope(caller), update.changes())
-        return _own_profile(await db.get_doctor(tx, caller.user_id, _scope(caller)))
+        await db.update_doctor(tx, caller.user_id, scope_of(caller), update.changes())
+        return _own_profile(await db.get_doctor(tx, caller.user_id, scope_of(caller)))
 
 
 async def get_institution(res: ClientResources, caller: Caller) -> Row:
@@ -294,10 +312,6 @@ async def get_medical_record(res: ClientResources, caller: Caller, patient_id: U
 async def list_specialties(res: ClientResources) -> dict[str, Any]:
     """Every specialty."""
     return {"items": await db.list_specialties(res.db)}
-
-
-def _scope(caller: Caller) -> dict[str, Any]:
-    return {"caller_type": caller.user_type, "caller_id": caller.user_id}
 
 
 def _refuse_other_institution(caller: Caller, institution_id: UUID) -> None:

@@ -7,14 +7,15 @@ from fastapi import APIRouter, FastAPI, Query, Response
 
 from shared import app as factory
 from shared.app import ClientResourcesOf as Res
-from shared.auth import AdminOrInstitutionCaller, AnyCaller, DoctorCaller, StaffCaller
+from shared.appointments import Appointment
+from shared.auth import AdminCaller, AdminOrInstitutionCaller, AnyCaller, DoctorCaller, StaffCaller
 from shared.login import Login, TokenPair, delegate
-from shared.pagination import Page
+from shared.pagination import Page, PageQuery
 from shared.resources import ClientResources
 from shared.routes import FleetRoute
 from shared.settings import ClientSettings, load
 
-from . import domain
+from . import appointments, domain, figures, statuses
 
 SERVICE = "service-doctors"
 
@@ -29,8 +30,16 @@ async def login(body: Login, res: Res) -> dict[str, Any]:
 
 @router.get("/api/v1/doctors/me/dashboard", response_model=domain.Dashboard, tags=["me"])
 async def get_dashboard(caller: DoctorCaller, res: Res) -> dict[str, Any]:
-    """The calling doctor's figures: active patients and those still to be reviewed."""
+    """The calling doctor's figures: active patients, those still to be reviewed, today's appointments."""
     return await domain.get_dashboard(res, caller)
+
+
+@router.get("/api/v1/doctors/me/appointments", response_model=Page[Appointment], tags=["me"])
+async def list_appointments(
+    caller: DoctorCaller, res: Res, query: Annotated[appointments.AppointmentQuery, Query()]
+) -> Page[dict[str, Any]]:
+    """The calling doctor's appointments with its patients, by start."""
+    return await appointments.list_appointments(res, caller, query)
 
 
 @router.get("/api/v1/doctors/me/profile", response_model=domain.OwnProfile, tags=["me"])
@@ -69,7 +78,7 @@ async def get_medical_record(patient_id: UUID, caller: DoctorCaller, res: Res) -
 async def list_doctors(
     caller: StaffCaller, res: Res, query: Annotated[domain.DoctorQuery, Query()]
 ) -> Page[dict[str, Any]]:
-    """Doctors, newest first: all for an admin, else those of the caller's institution."""
+    """Doctors, newest first or by name: all for an admin, else those of the caller's institution."""
     return await domain.list_doctors(res, caller, query)
 
 
@@ -81,6 +90,13 @@ async def create_doctor(
     doctor = await domain.create_doctor(res, caller, body)
     response.headers["Location"] = f"/api/v1/doctors/{doctor['id']}"
     return doctor
+
+
+# Before /{doctor_id}, which would take the word for an id.
+@router.get("/api/v1/doctors/statistics", response_model=figures.Statistics, tags=["figures"])
+async def get_statistics(caller: AdminOrInstitutionCaller, res: Res) -> dict[str, Any]:
+    """Doctors in numbers: all for an admin, its own for an institution; counted at most some seconds ago."""
+    return await figures.get_statistics(res, caller)
 
 
 @router.get("/api/v1/doctors/{doctor_id}", response_model=domain.Doctor, tags=["doctors"])
@@ -101,6 +117,44 @@ async def update_doctor(
 async def delete_doctor(doctor_id: UUID, caller: AdminOrInstitutionCaller, res: Res) -> None:
     """Hide a doctor, disable its login and end its sessions."""
     await domain.delete_doctor(res, caller, doctor_id)
+
+
+@router.post("/api/v1/doctors/{doctor_id}/restore", response_model=domain.Doctor, tags=["doctors"])
+async def restore_doctor(doctor_id: UUID, caller: AdminCaller, res: Res) -> dict[str, Any]:
+    """Bring a deleted doctor back, its login included; 409 `institution_deleted` while its institution is deleted.
+
+    One that is not deleted is answered as it is.
+    """
+    return await domain.restore_doctor(res, caller, doctor_id)
+
+
+@router.post("/api/v1/doctors/{doctor_id}/professional-status", response_model=domain.Doctor, tags=["statuses"])
+async def change_professional_status(
+    doctor_id: UUID, body: statuses.ProfessionalStep, caller: AdminOrInstitutionCaller, res: Res
+) -> dict[str, Any]:
+    """`active` ↔ `suspended`, either → `retired`, which is final; 409 `invalid_transition` else.
+
+    Whoever is not active cannot log in, and its sessions end at once.
+    """
+    return await statuses.change_professional_status(res, caller, doctor_id, body)
+
+
+@router.post("/api/v1/doctors/{doctor_id}/license-status", response_model=domain.Doctor, tags=["statuses"])
+async def change_license_status(
+    doctor_id: UUID, body: statuses.LicenseStep, caller: AdminCaller, res: Res
+) -> dict[str, Any]:
+    """`pending` → `verified` ↔ `expired`, any of them → `revoked` → `pending`; 409 `invalid_transition` else."""
+    return await statuses.change_license_status(res, caller, doctor_id, body)
+
+
+@router.get(
+    "/api/v1/doctors/{doctor_id}/status-changes", response_model=Page[statuses.DoctorStatusChange], tags=["statuses"]
+)
+async def list_status_changes(
+    doctor_id: UUID, caller: AdminOrInstitutionCaller, res: Res, query: Annotated[PageQuery, Query()]
+) -> Page[dict[str, Any]]:
+    """The history of a doctor's statuses, newest first."""
+    return await statuses.list_changes(res, caller, doctor_id, query)
 
 
 @router.get("/api/v1/specialties", response_model=domain.Specialties, tags=["catalogues"])

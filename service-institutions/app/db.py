@@ -27,7 +27,14 @@ _ADDRESS_CONSTRAINTS: NamedErrors = {
     "fk_addresses_region_in_country": RegionNotInCountry,
 }
 
-_INSTITUTION = """
+_PLACE = """
+    LEFT JOIN addresses a ON a.entity_id = i.id AND a.is_primary
+    LEFT JOIN regions r ON r.id = a.region_id
+    LEFT JOIN countries c ON c.id = a.country_id
+"""
+
+_INSTITUTION = (
+    """
     SELECT i.id, i.name, i.institution_type_id,
            CASE WHEN %(language)s = 'en' THEN y.name_en ELSE y.name_es END AS institution_type_name,
            i.website, i.license_number, i.deleted_at IS NULL AS is_active,
@@ -38,36 +45,99 @@ _INSTITUTION = """
                'region_id', a.region_id, 'region_name', r.name, 'country_id', a.country_id,
                'country_name', CASE WHEN %(language)s = 'en' THEN c.name_en ELSE c.name_es END,
                'postal_code', a.postal_code, 'latitude', a.latitude, 'longitude', a.longitude) END AS address,
-           i.created_at, i.updated_at
+           i.created_at, i.updated_at, search_key(i.name) AS name_key
     FROM medical_institutions i
     JOIN institution_types y ON y.id = i.institution_type_id
     LEFT JOIN emails e ON e.entity_id = i.id AND e.is_primary
     LEFT JOIN phones t ON t.entity_id = i.id AND t.is_primary
-    LEFT JOIN addresses a ON a.entity_id = i.id AND a.is_primary
-    LEFT JOIN regions r ON r.id = a.region_id
-    LEFT JOIN countries c ON c.id = a.country_id
-    WHERE i.deleted_at IS NULL
 """
+    + _PLACE
+)
 
-GET_INSTITUTION = _INSTITUTION + " AND i.id = %(id)s"
+GET_INSTITUTION = _INSTITUTION + " WHERE i.deleted_at IS NULL AND i.id = %(id)s"
 
-LIST_INSTITUTIONS = (
-    _INSTITUTION
-    + """
-      AND (%(q)s IS NULL OR search_key(i.name) LIKE search_key(%(q)s)
-           OR search_key(i.license_number) LIKE search_key(%(q)s) OR search_key(e.email_address) LIKE search_key(%(q)s))
+_LISTED = """
+    i.deleted_at IS NULL
       AND (%(institution_type_id)s IS NULL OR i.institution_type_id = %(institution_type_id)s)
       AND (%(country)s IS NULL OR c.code = %(country)s)
       AND (%(region)s IS NULL OR search_key(r.name) = search_key(%(region)s))
       AND (%(city)s IS NULL OR search_key(a.city) = search_key(%(city)s))
       AND (%(is_verified)s IS NULL OR (i.verification_status = 'verified') = %(is_verified)s)
       AND (%(verification_status)s IS NULL OR i.verification_status = %(verification_status)s)
+"""
+
+_NEWEST_FIRST = """
       AND (%(after_created_at)s IS NULL
            OR (i.created_at, i.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid))
     ORDER BY i.created_at DESC, i.id DESC
     LIMIT %(limit)s + 1
 """
+
+_BY_NAME = """
+      AND (%(after_name_key)s IS NULL OR (search_key(i.name), i.id) > (%(after_name_key)s, %(after_id)s::uuid))
+    ORDER BY search_key(i.name), i.id
+    LIMIT %(limit)s + 1
+"""
+
+# The institutions that a term finds by name, by licence and by e-mail: each arm by whichever index is the better one
+# for this term, the trigrams' or the list's own. An OR over both tables could use neither.
+_FOUND_BY_NAME = (
+    "SELECT i.id FROM medical_institutions i "
+    + _PLACE
+    + " WHERE search_key(i.name) LIKE search_key(%(q)s) AND "
+    + _LISTED
 )
+_FOUND_BY_LICENSE = (
+    "SELECT i.id FROM medical_institutions i "
+    + _PLACE
+    + " WHERE search_key(i.license_number) LIKE search_key(%(q)s) AND "
+    + _LISTED
+)
+_FOUND_BY_EMAIL = (
+    "SELECT i.id FROM medical_institutions i JOIN emails e ON e.entity_id = i.id AND e.is_primary "
+    + _PLACE
+    + " WHERE search_key(e.email_address) LIKE search_key(%(q)s) AND "
+    + _LISTED
+)
+
+# The rows' columns that make a position in each order.
+SORT_KEYS = {"created_at": ("created_at", "id"), "name": ("name_key", "id")}
+
+LIST_INSTITUTIONS = {
+    "created_at": _INSTITUTION + " WHERE " + _LISTED + _NEWEST_FIRST,
+    "name": _INSTITUTION + " WHERE " + _LISTED + _BY_NAME,
+}
+
+SEARCH_INSTITUTIONS = {
+    "created_at": (
+        _INSTITUTION
+        + " WHERE i.id IN (("
+        + _FOUND_BY_NAME
+        + _NEWEST_FIRST
+        + ") UNION ("
+        + _FOUND_BY_LICENSE
+        + _NEWEST_FIRST
+        + ") UNION ("
+        + _FOUND_BY_EMAIL
+        + _NEWEST_FIRST
+        + "))"
+        + _NEWEST_FIRST
+    ),
+    "name": (
+        _INSTITUTION
+        + " WHERE i.id IN (("
+        + _FOUND_BY_NAME
+        + _BY_NAME
+        + ") UNION ("
+        + _FOUND_BY_LICENSE
+        + _BY_NAME
+        + ") UNION ("
+        + _FOUND_BY_EMAIL
+        + _BY_NAME
+        + "))"
+        + _BY_NAME
+    ),
+}
 
 INSERT_INSTITUTION = """
     INSERT INTO medical_institutions (id, name, institution_type_id, license_number, website)
@@ -86,6 +156,10 @@ SOFT_DELETE_INSTITUTION = """
     UPDATE medical_institutions SET deleted_at = now() WHERE id = %(id)s
       AND NOT EXISTS (SELECT FROM doctors WHERE institution_id = %(id)s AND deleted_at IS NULL)
       AND NOT EXISTS (SELECT FROM patients WHERE institution_id = %(id)s AND deleted_at IS NULL)
+"""
+
+RESTORE_INSTITUTION = """
+    UPDATE medical_institutions SET deleted_at = NULL WHERE id = %(id)s AND deleted_at IS NOT NULL
 """
 
 LIST_DOCTORS = """
@@ -113,7 +187,7 @@ LIST_PATIENTS = audited(
            t.phone_number AS contact_phone, d.id AS doctor_id, d.first_name || ' ' || d.last_name AS doctor_name,
            d.first_name AS doctor_first_name, d.last_name AS doctor_last_name,
            p.validation_status = 'full_access' AS is_verified, p.validation_status, u.last_login_at AS last_login,
-           greatest(u.last_login_at, p.updated_at) AS last_activity, p.created_at
+           greatest(u.last_login_at, p.updated_at) AS last_activity, p.created_at, p.health_score, p.risk_level
     FROM patients p
     JOIN users u ON u.id = p.id
     LEFT JOIN doctors d ON d.id = p.doctor_id AND d.deleted_at IS NULL
@@ -159,10 +233,11 @@ async def get_institution(executor: Executor, institution_id: UUID) -> Row:
 
 
 async def list_institutions(executor: Executor, filters: dict[str, Any], after: list[Any], limit: int) -> list[Row]:
-    """Up to `limit` + 1 institutions, newest first, after the position `[created_at, id]`."""
-    place = {"after_created_at": after[0], "after_id": after[1], "limit": limit}
-    q = {"q": contains(filters["q"])}
-    return await executor.fetch_all(LIST_INSTITUTIONS, {**filters, **q, **place, **_language()})
+    """Up to `limit` + 1 institutions in the order `filters["sort"]`, after the position (its SORT_KEYS)."""
+    statements = LIST_INSTITUTIONS if filters["q"] is None else SEARCH_INSTITUTIONS
+    sort, q = filters["sort"], {"q": contains(filters["q"])}
+    place = {f"after_{key}": value for key, value in zip(SORT_KEYS[sort], after, strict=True)}
+    return await executor.fetch_all(statements[sort], {**filters, **q, **place, "limit": limit, **_language()})
 
 
 async def insert_institution(executor: Executor, institution: dict[str, Any]) -> None:
@@ -196,6 +271,11 @@ async def soft_delete_institution(executor: Executor, institution_id: UUID) -> N
     """Hide an institution that is locked. Raises InstitutionInUse while doctors or patients belong to it."""
     if not await executor.execute(SOFT_DELETE_INSTITUTION, {"id": institution_id}):
         raise InstitutionInUse
+
+
+async def restore_institution(executor: Executor, institution_id: UUID) -> bool:
+    """Bring a deleted institution back; False when there is none."""
+    return bool(await executor.execute(RESTORE_INSTITUTION, {"id": institution_id}))
 
 
 async def list_doctors(executor: Executor, institution_id: UUID, after: list[Any], limit: int) -> list[Row]:

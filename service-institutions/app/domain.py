@@ -10,7 +10,6 @@ from pydantic_core import PydanticCustomError
 
 from shared import audit, contacts
 from shared.caller import Caller
-from shared.errors import Forbidden
 from shared.pagination import Page, PageQuery
 from shared.postgres import Row
 from shared.record import RiskLevel, ValidationStatus
@@ -19,8 +18,8 @@ from shared.schemas import ABSENT, Body, CatalogueId, ContactEmail, Update
 from shared.text import LicenseNumber, Password, Phone, Search, Text, clean
 
 from . import db
+from .verification import VerificationStatus
 
-VerificationStatus = Literal["pending", "verified", "rejected"]
 ProfessionalStatus = Literal["active", "suspended", "retired"]
 
 _HTTP_URL: TypeAdapter[HttpUrl] = TypeAdapter(HttpUrl)
@@ -128,6 +127,7 @@ class InstitutionQuery(PageQuery):
     """The filters of the institutions' list; `region` and `city` are whole names."""
 
     q: Search | None = Field(default=None, description="Part of a name, e-mail or licence, without case and accents.")
+    sort: Literal["created_at", "name"] = Field(default="created_at", description="Newest first, or by name.")
     institution_type_id: CatalogueId | None = None
     country: CountryCode | None = None
     region: Search | None = Field(default=None, description="Name, without case and accents.")
@@ -162,7 +162,7 @@ class DoctorList(BaseModel):
 
 
 class PatientSummary(BaseModel):
-    """A patient as its institution lists it. The score and the risk are null until they are offered."""
+    """A patient as its institution lists it."""
 
     id: UUID
     first_name: str
@@ -176,8 +176,8 @@ class PatientSummary(BaseModel):
     doctor_last_name: str | None
     is_verified: bool
     validation_status: ValidationStatus
-    health_score: int | None = None
-    risk_level: RiskLevel | None = None
+    health_score: int | None = Field(description="Life's Essential 8, 0-100; null without data.")
+    risk_level: RiskLevel = Field(description="From the exact health score; `unknown` without one.")
     last_login: datetime | None
     last_activity: datetime = Field(description="The last login or the last change of the patient, whichever is later.")
     created_at: datetime
@@ -248,10 +248,11 @@ class Municipalities(BaseModel):
 
 
 async def list_institutions(res: ClientResources, query: InstitutionQuery) -> Page[Row]:
-    """The institutions that match, newest first."""
-    after = res.cursors.read("institutions", query, 2)
+    """The institutions that match, newest first or by name."""
+    keys = db.SORT_KEYS[query.sort]
+    after = res.cursors.read("institutions", query, len(keys))
     rows = await db.list_institutions(res.db, query.filters(), after, query.limit)
-    items, next_cursor = res.cursors.cut("institutions", query, rows, lambda row: (row["created_at"], row["id"]))
+    items, next_cursor = res.cursors.cut("institutions", query, rows, lambda row: [row[key] for key in keys])
     return Page[Row](items=list(items), next_cursor=next_cursor)
 
 
@@ -277,16 +278,11 @@ async def create_institution(res: ClientResources, new: NewInstitution) -> Row:
         return await db.get_institution(tx, institution_id)
 
 
-async def update_institution(
-    res: ClientResources, caller: Caller, institution_id: UUID, update: InstitutionUpdate
-) -> Row:
+async def update_institution(res: ClientResources, institution_id: UUID, update: InstitutionUpdate) -> Row:
     """Change any of an institution's fields.
 
-    Raises Forbidden (an institution changes itself only), InstitutionNotFound, UnknownReference, RegionNotInCountry,
-    LicenseTaken.
+    Raises InstitutionNotFound, UnknownReference, RegionNotInCountry, LicenseTaken.
     """
-    if not caller.is_admin and institution_id != caller.user_id:
-        raise Forbidden
     changes = update.changes()
     own = {column: value for column, value in changes.items() if column not in ("contact_phone", "address")}
     async with res.db.transaction() as tx:
@@ -305,6 +301,15 @@ async def delete_institution(res: ClientResources, institution_id: UUID) -> None
         await db.soft_delete_institution(tx, institution_id)
         # Before the commit: if Redis is away nothing is deleted, and a login that races finds the account closed.
         await res.sessions.end_all(institution_id)
+
+
+async def restore_institution(res: ClientResources, caller: Caller, institution_id: UUID) -> Row:
+    """Bring a deleted institution back, its login included; any other stays as it is. Raises InstitutionNotFound."""
+    async with res.db.transaction() as tx:
+        if await db.restore_institution(tx, institution_id):
+            detail = {"institution_id": str(institution_id)}
+            await audit.record(tx, audit.parameters(res.service, caller, "restore", "institution", detail=detail))
+        return await db.get_institution(tx, institution_id)
 
 
 async def list_doctors(res: ClientResources, caller: Caller, query: PageQuery) -> DoctorList:

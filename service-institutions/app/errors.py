@@ -1,6 +1,6 @@
 """The institutions' named errors."""
 
-from shared.errors import FieldError, NotFound, Problem, ValidationFailed
+from shared.errors import FieldError, FieldRejected, NotFound, Problem, ValidationFailed
 
 
 class InstitutionNotFound(NotFound):
@@ -21,3 +21,15 @@ class RegionNotInCountry(ValidationFailed):
     def __init__(self) -> None:
         es, en = "La región no pertenece a ese país.", "The region does not lie in that country."
         super().__init__(FieldError("address.region_id", "region_not_in_country", es, en))
+
+
+class AccreditationNotFound(NotFound):
+    code = "accreditation_not_found"
+    es = "No se encontró la acreditación."
+    en = "The accreditation was not found."
+
+
+class AccreditationEndsBeforeItBegins(FieldRejected):
+    field_name = "valid_until"
+    es = "La acreditación debe terminar después de su inicio."
+    en = "The accreditation must end after it begins."

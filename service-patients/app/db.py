@@ -13,7 +13,9 @@ from shared.postgres import Executor, NamedErrors, Row, assignments, named_error
 from shared.record import HEALTH_PROFILE, RECORD
 from shared.search import contains
 
+from .activity_db import COMING_APPOINTMENTS, RECENT_ACTIVITY
 from .errors import AssociationRequired, DoctorNotInInstitution, EmergencyContactIncomplete
+from .scores_db import SCORE_INPUTS
 
 _CONSTRAINTS: NamedErrors = {
     "uq_users_email": EmailTaken,
@@ -27,7 +29,7 @@ _CONSTRAINTS: NamedErrors = {
 
 # Whom the caller may know of: everybody for an admin, itself for a patient, their own for a doctor and an institution.
 # (Ids are unique over all roles, so that whose they are need not be asked.)
-_IN_SCOPE = """
+IN_SCOPE = """
     p.deleted_at IS NULL AND (%(caller_type)s = 'admin' OR %(caller_id)s IN (p.id, p.doctor_id, p.institution_id))
 """
 
@@ -37,6 +39,7 @@ _PATIENT = (
            p.sex_id, p.gender_id, p.emergency_contact_name, p.emergency_contact_phone,
            e.email_address AS contact_email, t.phone_number AS contact_phone, p.deleted_at IS NULL AS is_active,
            p.validation_status = 'full_access' AS is_verified, p.validation_status, p.created_at, p.updated_at,
+           search_key(p.last_name) AS last_key, search_key(p.first_name) AS first_key,
 """
     + HEALTH_PROFILE
     + """
@@ -48,7 +51,7 @@ _PATIENT = (
 
 GET_PATIENT = _PATIENT + " WHERE p.id = %(patient_id)s AND p.deleted_at IS NULL"
 
-FIND_PATIENT = audited(_PATIENT + " WHERE p.id = %(patient_id)s AND " + _IN_SCOPE)
+FIND_PATIENT = audited(_PATIENT + " WHERE p.id = %(patient_id)s AND " + IN_SCOPE)
 
 _LISTED = """
     (p.deleted_at IS NULL) = %(is_active)s AND (p.deleted_at IS NULL OR %(caller_type)s = 'admin')
@@ -59,32 +62,83 @@ _LISTED = """
       AND (%(validation_status)s IS NULL OR p.validation_status = %(validation_status)s)
       AND (%(born_after)s IS NULL OR p.date_of_birth >= %(born_after)s)
       AND (%(born_before)s IS NULL OR p.date_of_birth <= %(born_before)s)
-      AND (%(after_created_at)s IS NULL
-           OR (p.created_at, p.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid))
 """
 
 _NEWEST_FIRST = """
+      AND (%(after_created_at)s IS NULL
+           OR (p.created_at, p.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid))
     ORDER BY p.created_at DESC, p.id DESC
     LIMIT %(limit)s + 1
 """
 
-LIST_PATIENTS = audited(_PATIENT + " WHERE " + _LISTED + _NEWEST_FIRST, page=True)
+_BY_NAME = """
+      AND (%(after_last_key)s IS NULL OR (search_key(p.last_name), search_key(p.first_name), p.id)
+           > (%(after_last_key)s, %(after_first_key)s, %(after_id)s::uuid))
+    ORDER BY search_key(p.last_name), search_key(p.first_name), p.id
+    LIMIT %(limit)s + 1
+"""
 
 # A page by name and a page by e-mail, each by whichever index is the better one for this term: the trigrams' where few
 # match, the list's own where so many do that the walk soon has its page. An OR over both tables could use neither.
-SEARCH_PATIENTS = audited(
-    _PATIENT
-    + " WHERE p.id IN ((SELECT p.id FROM patients p WHERE "
+_FOUND_BY_NAME = (
+    "SELECT p.id FROM patients p WHERE search_key(p.first_name || ' ' || p.last_name) LIKE search_key(%(q)s) AND "
     + _LISTED
-    + " AND search_key(p.first_name || ' ' || p.last_name) LIKE search_key(%(q)s) "
-    + _NEWEST_FIRST
-    + ") UNION (SELECT p.id FROM patients p JOIN emails e ON e.entity_id = p.id AND e.is_primary WHERE "
-    + _LISTED
-    + " AND search_key(e.email_address) LIKE search_key(%(q)s) "
-    + _NEWEST_FIRST
-    + "))"
-    + _NEWEST_FIRST,
-    page=True,
+)
+_FOUND_BY_EMAIL = (
+    "SELECT p.id FROM patients p JOIN emails e ON e.entity_id = p.id AND e.is_primary "
+    "WHERE search_key(e.email_address) LIKE search_key(%(q)s) AND " + _LISTED
+)
+
+# The rows' columns that make a position in each order.
+SORT_KEYS = {"created_at": ("created_at", "id"), "last_name": ("last_key", "first_key", "id")}
+
+LIST_PATIENTS = {
+    "created_at": audited(_PATIENT + " WHERE " + _LISTED + _NEWEST_FIRST, page=True),
+    "last_name": audited(_PATIENT + " WHERE " + _LISTED + _BY_NAME, page=True),
+}
+
+SEARCH_PATIENTS = {
+    "created_at": audited(
+        _PATIENT
+        + " WHERE p.id IN (("
+        + _FOUND_BY_NAME
+        + _NEWEST_FIRST
+        + ") UNION ("
+        + _FOUND_BY_EMAIL
+        + _NEWEST_FIRST
+        + "))"
+        + _NEWEST_FIRST,
+        page=True,
+    ),
+    "last_name": audited(
+        _PATIENT
+        + " WHERE p.id IN (("
+        + _FOUND_BY_NAME
+        + _BY_NAME
+        + ") UNION ("
+        + _FOUND_BY_EMAIL
+        + _BY_NAME
+        + "))"
+        + _BY_NAME,
+        page=True,
+    ),
+}
+
+# Of two who create the same person at once, the second waits here until the first is done, and then finds it.
+LOCK_IDENTITY = """
+    SELECT pg_advisory_xact_lock(hashtextextended(
+        concat_ws(E'\\n', search_key(%(last_name)s), search_key(%(first_name)s), %(date_of_birth)s::date), 0))
+"""
+
+IS_EMAIL_TAKEN = "SELECT id FROM users WHERE lower(email) = lower(%(email)s) AND owner_status <> 'missing'"
+
+FIND_NAMESAKES = audited(
+    """
+    SELECT p.id AS patient_id FROM patients p
+    WHERE search_key(p.last_name) = search_key(%(last_name)s) AND search_key(p.first_name) = search_key(%(first_name)s)
+      AND p.date_of_birth = %(date_of_birth)s AND """
+    + IN_SCOPE
+    + " ORDER BY p.created_at, p.id"
 )
 
 INSERT_PATIENT = """
@@ -105,17 +159,26 @@ INSERT_HEALTH_PROFILE = """
             %(takes_lipid_medication)s, %(has_diabetes)s, %(notes)s)
 """
 
-UPDATE_PATIENT = sql.SQL("UPDATE patients p SET {} WHERE p.id = %(id)s AND " + _IN_SCOPE)
+UPDATE_PATIENT = sql.SQL("UPDATE patients p SET {} WHERE p.id = %(id)s AND " + IN_SCOPE)
+
+# Who changes a part of a patient waits for whoever changes another: what holds for the whole can then be relied on.
+HOLD_PATIENT = (
+    "SELECT p.id, p.date_of_birth FROM patients p WHERE p.id = %(patient_id)s AND " + IN_SCOPE + "FOR NO KEY UPDATE"
+)
 
 SOFT_DELETE_PATIENT = """
     UPDATE patients SET deleted_at = now() WHERE id = %(id)s AND deleted_at IS NULL
       AND (%(caller_type)s = 'admin' OR institution_id = %(caller_id)s)
 """
 
+GET_INSTITUTION_ID = "SELECT institution_id FROM patients WHERE id = %(id)s"
+
+RESTORE_PATIENT = "UPDATE patients SET deleted_at = NULL WHERE id = %(id)s AND deleted_at IS NOT NULL"
+
 FIND_DASHBOARD = audited(
     """
     SELECT p.id AS patient_id, p.first_name, p.last_name, p.date_of_birth, h.is_smoker, h.consumes_alcohol,
-           h.physical_activity_minutes_weekly, h.height_cm, h.weight_kg,
+           h.physical_activity_minutes_weekly,
            coalesce((SELECT jsonb_agg(to_jsonb(entry)) FROM (
                SELECT m.name, t.dosage, t.frequency
                FROM patient_medications t JOIN medications m ON m.id = t.medication_id
@@ -125,15 +188,22 @@ FIND_DASHBOARD = audited(
                SELECT m.name
                FROM patient_conditions c JOIN medical_conditions m ON m.id = c.condition_id
                WHERE c.patient_id = p.id AND c.abatement_date IS NULL
-               ORDER BY c.diagnosis_date DESC NULLS LAST, m.name, m.id) entry), '[]') AS conditions
+               ORDER BY c.diagnosis_date DESC NULLS LAST, m.name, m.id) entry), '[]') AS conditions,
+    """
+    + COMING_APPOINTMENTS
+    + ", "
+    + RECENT_ACTIVITY
+    + ", "
+    + SCORE_INPUTS
+    + """
     FROM patients p
     LEFT JOIN health_profiles h ON h.patient_id = p.id
     WHERE p.id = %(patient_id)s AND """
-    + _IN_SCOPE
+    + IN_SCOPE
 )
 
 FIND_MEDICAL_RECORD = audited(
-    "SELECT p.id AS patient_id, " + RECORD + " FROM patients p WHERE p.id = %(patient_id)s AND " + _IN_SCOPE
+    "SELECT p.id AS patient_id, " + RECORD + " FROM patients p WHERE p.id = %(patient_id)s AND " + IN_SCOPE
 )
 
 FIND_CARE_TEAM = audited(
@@ -166,7 +236,7 @@ FIND_CARE_TEAM = audited(
                WHERE i.id = p.institution_id AND i.deleted_at IS NULL) member) AS institution
     FROM patients p
     WHERE p.id = %(patient_id)s AND """
-    + _IN_SCOPE
+    + IN_SCOPE
 )
 
 FIND_PROFILE = audited(
@@ -189,7 +259,7 @@ FIND_PROFILE = audited(
                WHERE a.entity_id = p.id ORDER BY a.is_primary DESC, a.created_at, a.id) contact), '[]') AS addresses
     FROM patients p
     WHERE p.id = %(patient_id)s AND """
-    + _IN_SCOPE
+    + IN_SCOPE
 )
 
 LIST_BLOOD_TYPES = "SELECT id, name FROM blood_types ORDER BY id"
@@ -231,10 +301,32 @@ async def list_patients(
     limit: int,
     event: dict[str, Any],
 ) -> list[Row]:
-    """Up to `limit` + 1 patients in the caller's scope, newest first, after `[created_at, id]`; audited as `event`."""
-    place = {"after_created_at": after[0], "after_id": after[1], "limit": limit}
-    statement, q = (LIST_PATIENTS if filters["q"] is None else SEARCH_PATIENTS), {"q": contains(filters["q"])}
-    return await executor.fetch_all(statement, {**filters, **q, **_own(scope), **scope, **place, **event})
+    """Up to `limit` + 1 patients in the caller's scope, in the order `filters["sort"]`, after a position (SORT_KEYS).
+
+    Audited as `event`.
+    """
+    statements = LIST_PATIENTS if filters["q"] is None else SEARCH_PATIENTS
+    sort, q = filters["sort"], {"q": contains(filters["q"])}
+    place = {f"after_{key}": value for key, value in zip(SORT_KEYS[sort], after, strict=True)}
+    parameters = {**filters, **q, **_own(scope), **scope, **place, "limit": limit, **event}
+    return await executor.fetch_all(statements[sort], parameters)
+
+
+async def find_namesakes(
+    executor: Executor, person: dict[str, Any], scope: dict[str, Any], event: dict[str, Any]
+) -> list[UUID]:
+    """The patients in the caller's scope with `first_name`, `last_name` and `date_of_birth` of `person`.
+
+    Whoever else asks for the same person waits until the transaction ends. Audited as `event`.
+    """
+    await executor.execute(LOCK_IDENTITY, person)
+    rows = await executor.fetch_all(FIND_NAMESAKES, {**person, **scope, **event})
+    return [UUID(str(row["patient_id"])) for row in rows]
+
+
+async def is_email_taken(executor: Executor, email: str) -> bool:
+    """Whether somebody's account has this e-mail."""
+    return await executor.fetch_one(IS_EMAIL_TAKEN, {"email": email}) is not None
 
 
 async def insert_patient(executor: Executor, patient: dict[str, Any]) -> None:
@@ -261,17 +353,42 @@ async def update_patient(executor: Executor, patient_id: UUID, scope: dict[str, 
             raise PatientNotFound
 
 
+async def hold_patient(executor: Executor, patient_id: UUID, scope: dict[str, Any]) -> Row:
+    """A patient within the caller's scope, which nobody else changes until the transaction ends.
+
+    Raises PatientNotFound.
+    """
+    row = await executor.fetch_one(HOLD_PATIENT, {"patient_id": patient_id, **scope})
+    if row is None:
+        raise PatientNotFound
+    return row
+
+
 async def soft_delete_patient(executor: Executor, patient_id: UUID, scope: dict[str, Any]) -> None:
     """Hide a patient of the calling institution, or any for an admin. Raises PatientNotFound."""
     if not await executor.execute(SOFT_DELETE_PATIENT, {"id": patient_id, **scope}):
         raise PatientNotFound
 
 
+async def get_institution_id(executor: Executor, patient_id: UUID) -> UUID | None:
+    """The institution of a patient, a deleted one too. Raises PatientNotFound."""
+    row = await executor.fetch_one(GET_INSTITUTION_ID, {"id": patient_id})
+    if row is None:
+        raise PatientNotFound
+    institution_id: UUID | None = row["institution_id"]
+    return institution_id
+
+
+async def restore_patient(executor: Executor, patient_id: UUID) -> bool:
+    """Bring a deleted patient back; False when there is none."""
+    return bool(await executor.execute(RESTORE_PATIENT, {"id": patient_id}))
+
+
 async def find_dashboard(
     executor: Executor, patient_id: UUID, scope: dict[str, Any], event: dict[str, Any]
 ) -> Row | None:
     """What a patient's dashboard shows and is computed from, audited as `event`."""
-    return await executor.fetch_one(FIND_DASHBOARD, {"patient_id": patient_id, **scope, **event})
+    return await executor.fetch_one(FIND_DASHBOARD, {"patient_id": patient_id, **scope, **event, **_language()})
 
 
 async def find_medical_record(

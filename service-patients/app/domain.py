@@ -1,18 +1,19 @@
 """Patients, what their records say and who cares for them: the models, the rules and the use cases."""
 
-import re
-from contextlib import suppress
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from shared import associations, audit, contacts
+from shared.appointments import Appointment, cancel_void
 from shared.caller import Caller
 from shared.context import current
-from shared.errors import Forbidden, PatientNotFound
+from shared.dates import Day
+from shared.errors import EmailTaken, Forbidden, PatientNotFound
 from shared.pagination import Page, PageQuery
 from shared.postgres import Executor, Row
 from shared.record import HealthProfile, RiskLevel, ValidationStatus
@@ -20,23 +21,16 @@ from shared.resources import ClientResources
 from shared.schemas import ABSENT, Body, CatalogueId, ContactEmail, Update
 from shared.text import Name, Note, Password, Phone, Search
 
-from . import db, indicators
-from .errors import AssociationRequired, EmergencyContactIncomplete
+from . import db, indicators, scores, smoking
+from .activity import Activity, describe
+from .errors import AssociationRequired, BeforeBirth, EmergencyContactIncomplete, PossibleDuplicate
 from .indicators import BmiClass
-
-_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+from .scope import reading, scope_of, writing
+from .scores import CardiovascularRiskDetail, HealthScoreDetail
 
 
 def _today() -> date:
     return datetime.now(UTC).date()
-
-
-def _iso_date(value: Any) -> Any:
-    # pydantic alone would also take a number of seconds since 1970, and a date with a time.
-    if isinstance(value, str) and _ISO_DATE.fullmatch(value):
-        with suppress(ValueError):
-            return date.fromisoformat(value)
-    raise PydanticCustomError("date_format", "is not a date YYYY-MM-DD")
 
 
 def _not_in_the_future(value: date) -> date:
@@ -54,7 +48,6 @@ def _within_a_lifetime(value: date) -> date:
     return value
 
 
-Day = Annotated[date, BeforeValidator(_iso_date)]
 PastDay = Annotated[Day, AfterValidator(_not_in_the_future)]
 DateOfBirth = Annotated[PastDay, AfterValidator(_within_a_lifetime)]
 
@@ -144,6 +137,7 @@ class PatientQuery(PageQuery):
     """The filters of the patients' list; bounds are inclusive."""
 
     q: Search | None = Field(default=None, description="Part of a name or e-mail, without case and accents.")
+    sort: Literal["created_at", "last_name"] = Field(default="created_at", description="Newest first, or by name.")
     doctor_id: UUID | None = None
     institution_id: UUID | None = None
     validation_status: ValidationStatus | None = None
@@ -153,7 +147,7 @@ class PatientQuery(PageQuery):
 
 
 class DashboardPatient(BaseModel):
-    """Whose dashboard it is, and what the indicators are computed from."""
+    """Whose dashboard it is, and what is known of its life; height and weight are the newest on record."""
 
     first_name: str
     last_name: str
@@ -180,21 +174,21 @@ class DashboardCondition(BaseModel):
 
 
 class Dashboard(BaseModel):
-    """A patient at a glance. Scores, risks, appointments and recent activity are null until they are offered."""
+    """A patient at a glance, its scores as of today."""
 
     patient: DashboardPatient
-    health_score: int | None = None
-    health_score_detail: dict[str, Any] | None = None
-    cardiovascular_risk: dict[str, Any] | None = None
+    health_score: int | None = Field(description="Life's Essential 8 over the components with data, 0-100.")
+    health_score_detail: HealthScoreDetail
+    cardiovascular_risk: CardiovascularRiskDetail
     age: int
     bmi: float | None = Field(description="kg/m², one decimal.")
     bmi_classification: str | None = Field(description="The label of `bmi_class`, in the language of the request.")
     bmi_class: BmiClass | None = Field(description="WHO's class for adults; null under 20 years.")
-    risk_level: RiskLevel | None = None
+    risk_level: RiskLevel = Field(description="From the exact health score; `unknown` without one.")
     medications: list[DashboardMedication]
     conditions: list[DashboardCondition]
-    appointments: list[dict[str, Any]] | None = None
-    recent_activity: list[dict[str, Any]] | None = None
+    appointments: list[Appointment] = Field(description="The next five that are scheduled or confirmed.")
+    recent_activity: list[Activity] = Field(description="The last ten events, newest first.")
 
 
 class CareTeamDoctor(BaseModel):
@@ -295,42 +289,51 @@ class Profile(BaseModel):
 
 async def list_patients(res: ClientResources, caller: Caller, query: PatientQuery) -> Page[Row]:
     """The patients that the caller may know: all for an admin, else its own; recorded in the audit trail."""
-    after = res.cursors.read("patients", query, 2)
+    keys = db.SORT_KEYS[query.sort]
+    after = res.cursors.read("patients", query, len(keys))
     event = audit.parameters(res.service, caller, "read", "patient_list")
-    rows = await db.list_patients(res.db, _scope(caller), query.filters(), after, query.limit, event)
-    items, next_cursor = res.cursors.cut("patients", query, rows, lambda row: (row["created_at"], row["id"]))
-    return Page[Row](items=[_with_age(row) for row in items], next_cursor=next_cursor)
+    rows = await db.list_patients(res.db, scope_of(caller), query.filters(), after, query.limit, event)
+    items, next_cursor = res.cursors.cut("patients", query, rows, lambda row: [row[key] for key in keys])
+    return Page[Row](items=[with_age(row) for row in items], next_cursor=next_cursor)
 
 
 async def get_patient(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
     """A patient that the caller may know; recorded in the audit trail. Raises PatientNotFound."""
-    return _with_age(
-        _found(await db.find_patient(res.db, patient_id, _scope(caller), _reading(res, caller, "patient")))
+    return with_age(
+        _found(await db.find_patient(res.db, patient_id, scope_of(caller), reading(res, caller, "patient")))
     )
 
 
-async def create_patient(res: ClientResources, caller: Caller, new: NewPatient) -> Row:
+async def create_patient(
+    res: ClientResources, caller: Caller, new: NewPatient, *, allow_duplicate: bool = False
+) -> Row:
     """Create a patient, its health profile, contacts and account: all appear at the commit, or nothing.
 
     Raises Forbidden (a doctor's patient is its own, an institution's belongs to it), AssociationRequired,
-    DoctorNotInInstitution, EmergencyContactIncomplete, UnknownReference, EmailTaken.
+    DoctorNotInInstitution, EmergencyContactIncomplete, BeforeBirth, SmokingContradiction, UnknownReference, EmailTaken,
+    PossibleDuplicate (unless allowed).
     """
     owners = owners_of(caller, new.doctor_id, new.institution_id)
     refuse_incomplete_contact(new.emergency_contact_name, new.emergency_contact_phone)
+    profile = new_health_profile(new)
     patient_id, email = uuid4(), new.contact_email.email_address
     await _hold_owners(res.db, owners)  # what is plainly wrong is said before an account is made
     # The account comes first and opens nothing until its patient exists; left alone, it is swept.
     await res.auth.create_user(email, new.password, "patient", patient_id)
     columns = new.model_dump(exclude={"contact_email", "contact_phone", "health_profile", "password"}) | owners
-    profile = new.health_profile or NewHealthProfile()
     async with res.db.transaction() as tx:
         await _hold_owners(tx, owners)
-        await db.insert_patient(tx, {"id": patient_id, **columns})
-        await db.insert_health_profile(tx, patient_id, profile.model_dump())
-        await contacts.insert_email(tx, "patient", patient_id, email)
-        await contacts.update_primary_phone(tx, "patient", patient_id, new.contact_phone)
-        await audit.record(tx, _writing(res, caller, "create", patient_id))
-        return _with_age(await db.get_patient(tx, patient_id))
+        namesakes = [] if allow_duplicate else await _namesakes(tx, res, caller, new)
+        if not namesakes:
+            await db.insert_patient(tx, {"id": patient_id, **columns})
+            await db.insert_health_profile(tx, patient_id, profile)
+            await contacts.insert_email(tx, "patient", patient_id, email)
+            await contacts.update_primary_phone(tx, "patient", patient_id, new.contact_phone)
+            await scores.refresh(tx, patient_id)
+            await audit.record(tx, writing(res, caller, "create", patient_id))
+            return with_age(await db.get_patient(tx, patient_id))
+    # After the commit, which keeps the record of whom the caller has been told of.
+    raise PossibleDuplicate(namesakes)
 
 
 async def update_patient(res: ClientResources, caller: Caller, patient_id: UUID, update: PatientUpdate) -> Row:
@@ -348,47 +351,67 @@ async def update_patient(res: ClientResources, caller: Caller, patient_id: UUID,
     own = {column: value for column, value in changes.items() if column != "contact_phone"}
     async with res.db.transaction() as tx:
         await _hold_owners(tx, owners)
-        await db.update_patient(tx, patient_id, _scope(caller), own)
+        await db.update_patient(tx, patient_id, scope_of(caller), own)
         if "contact_phone" in changes:
             await contacts.update_primary_phone(tx, "patient", patient_id, changes["contact_phone"])
-        await audit.record(tx, _writing(res, caller, "update", patient_id))
-        return _with_age(await db.get_patient(tx, patient_id))
+        if "date_of_birth" in changes:
+            await scores.refresh(tx, patient_id)
+        await audit.record(tx, writing(res, caller, "update", patient_id))
+        if "doctor_id" in changes:
+            await cancel_void(tx, res.service, caller, patient_id)
+        return with_age(await db.get_patient(tx, patient_id))
 
 
 async def delete_patient(res: ClientResources, caller: Caller, patient_id: UUID) -> None:
-    """Hide a patient, close its account and end its sessions. Raises PatientNotFound."""
+    """Hide a patient, cancel what it has ahead, close its account, end its sessions. Raises PatientNotFound."""
     async with res.db.transaction() as tx:
-        await db.soft_delete_patient(tx, patient_id, _scope(caller))
-        await audit.record(tx, _writing(res, caller, "delete", patient_id))
+        await db.soft_delete_patient(tx, patient_id, scope_of(caller))
+        await audit.record(tx, writing(res, caller, "delete", patient_id))
+        await cancel_void(tx, res.service, caller, patient_id)
         # Before the commit: if Redis is away nothing is deleted, and a login that races finds the account closed.
         await res.sessions.end_all(patient_id)
 
 
+async def restore_patient(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
+    """Bring a deleted patient back, its login included; any other stays as it is.
+
+    Raises PatientNotFound, InstitutionDeleted.
+    """
+    async with res.db.transaction() as tx:
+        if (institution_id := await db.get_institution_id(tx, patient_id)) is not None:
+            await associations.hold_returning(tx, institution_id)
+        restored = await db.restore_patient(tx, patient_id)
+        await audit.record(tx, writing(res, caller, "restore" if restored else "read", patient_id))
+        return with_age(await db.get_patient(tx, patient_id))
+
+
 async def get_dashboard(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
     """A patient at a glance; recorded in the audit trail. Raises PatientNotFound."""
-    row = _found(await db.find_dashboard(res.db, patient_id, _scope(caller), _reading(res, caller, "dashboard")))
-    age = indicators.age(row["date_of_birth"], _today())
-    bmi = indicators.bmi(row["height_cm"], row["weight_kg"])
+    row = _found(await db.find_dashboard(res.db, patient_id, scope_of(caller), reading(res, caller, "dashboard")))
+    today = _today()
+    age, scored = indicators.age(row["date_of_birth"], today), scores.assess(row["score_inputs"], today)
+    bmi = indicators.bmi(scored["height_cm"], scored["weight_kg"])
     bmi_class = indicators.bmi_class(bmi, age)
     label = indicators.bmi_classification(bmi_class, current().language)
     computed = {"age": age, "bmi": indicators.rounded(bmi), "bmi_class": bmi_class, "bmi_classification": label}
-    return {"patient": row, "medications": row["medications"], "conditions": row["conditions"], **computed}
+    activity = describe(row["recent_activity"], current().language)
+    return {**row, **scored, "patient": {**row, **scored}, "recent_activity": activity, **computed}
 
 
 async def get_medical_record(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
     """A patient's clinical record; recorded in the audit trail. Raises PatientNotFound."""
-    event = _reading(res, caller, "medical_record")
-    return _found(await db.find_medical_record(res.db, patient_id, _scope(caller), event))
+    event = reading(res, caller, "medical_record")
+    return _found(await db.find_medical_record(res.db, patient_id, scope_of(caller), event))
 
 
 async def get_care_team(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
     """A patient's doctor and institution; recorded in the audit trail. Raises PatientNotFound."""
-    return _found(await db.find_care_team(res.db, patient_id, _scope(caller), _reading(res, caller, "care_team")))
+    return _found(await db.find_care_team(res.db, patient_id, scope_of(caller), reading(res, caller, "care_team")))
 
 
 async def get_profile(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
     """A patient's name and contacts; recorded in the audit trail. Raises PatientNotFound."""
-    row = _found(await db.find_profile(res.db, patient_id, _scope(caller), _reading(res, caller, "profile")))
+    row = _found(await db.find_profile(res.db, patient_id, scope_of(caller), reading(res, caller, "profile")))
     return {**row, "personal_info": row}
 
 
@@ -414,23 +437,35 @@ def refuse_incomplete_contact(name: str | None, phone: str | None) -> None:
         raise EmergencyContactIncomplete
 
 
+def new_health_profile(new: NewPatient) -> dict[str, Any]:
+    """The columns of a new patient's health profile. Raises BeforeBirth, SmokingContradiction."""
+    profile = (new.health_profile or NewHealthProfile()).model_dump()
+    smoking.refuse_contradictions(profile, "health_profile.")
+    refuse_before_birth(new.date_of_birth, profile, "health_profile.")
+    return profile
+
+
+def refuse_before_birth(date_of_birth: date, fields: Mapping[str, Any], path: str = "") -> None:
+    """Raise BeforeBirth for the first date among the fields that lies before the birth; `path` is where they are."""
+    for name, value in fields.items():
+        if isinstance(value, date) and value < date_of_birth:
+            raise BeforeBirth(path + name)
+
+
+async def _namesakes(tx: Executor, res: ClientResources, caller: Caller, new: NewPatient) -> list[UUID]:
+    person = new.model_dump(include={"first_name", "last_name", "date_of_birth"})
+    found = await db.find_namesakes(tx, person, scope_of(caller), reading(res, caller, "possible_duplicate"))
+    # The very same creation, sent twice at once: the e-mail is what can't be had twice, allowed or not.
+    if found and await db.is_email_taken(tx, new.contact_email.email_address):
+        raise EmailTaken
+    return found
+
+
 async def _hold_owners(tx: Executor, owners: dict[str, UUID | None]) -> None:
     if (institution_id := owners.get("institution_id")) is not None:
         await associations.hold_institution(tx, institution_id)
     if (doctor_id := owners.get("doctor_id")) is not None:
         await associations.hold_doctor(tx, doctor_id)
-
-
-def _scope(caller: Caller) -> dict[str, Any]:
-    return {"caller_type": caller.user_type, "caller_id": caller.user_id}
-
-
-def _reading(res: ClientResources, caller: Caller, resource: str) -> dict[str, Any]:
-    return audit.parameters(res.service, caller, "read", resource)
-
-
-def _writing(res: ClientResources, caller: Caller, action: str, patient_id: UUID) -> dict[str, Any]:
-    return audit.parameters(res.service, caller, action, "patient", patient_ids=[patient_id])
 
 
 def _found(row: Row | None) -> Row:
@@ -439,5 +474,6 @@ def _found(row: Row | None) -> Row:
     return row
 
 
-def _with_age(patient: Row) -> Row:
+def with_age(patient: Row) -> Row:
+    """A patient's row with its `age` today."""
     return {**patient, "age": indicators.age(patient["date_of_birth"], _today())}

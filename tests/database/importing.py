@@ -16,7 +16,7 @@ SAMPLE = ROOT / "database" / "samples" / "synthea60"
 TABLES = (
     *("users", "emails", "phones", "addresses", "medical_institutions", "doctors", "patients", "health_profiles"),
     *("medical_conditions", "medications", "allergies", "patient_conditions", "patient_medications"),
-    *("patient_allergies", "observations", "audit_events"),
+    *("patient_allergies", "observations", "appointments", "audit_events"),
 )
 # A file, then its rows, new, known, passed over, not loaded.
 LINE_OF_TABLE = re.compile(r"^  (\w+\.csv) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+)$", re.M)

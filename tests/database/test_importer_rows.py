@@ -193,6 +193,12 @@ def test_files_as_synthea_writes_them_are_understood(server: Server, tmp_path: P
             [("171.3", True, "current", True)],
         ),
         (
+            # Since the measurement, not since the import: an observation of 2021 is newer than these.
+            "SELECT key FROM health_profiles, jsonb_each_text(stated_at) "
+            "WHERE value::timestamptz = '2020-01-01T10:00:00Z' ORDER BY key",
+            [("height_cm",), ("is_smoker",), ("smoking_status",)],
+        ),
+        (
             "SELECT name, status, start_date FROM patient_medications "
             "JOIN medications ON id = medication_id ORDER BY name",
             [("Ended", "stopped", date(2020, 1, 1)), ("Lasting", "active", date(2020, 1, 1))],

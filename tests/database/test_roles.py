@@ -19,6 +19,7 @@ TABLES = (
     *("users", "audit_events", "audit_chains", "medical_institutions", "doctors", "patients", "health_profiles"),
     *("emails", "phones", "addresses", "patient_conditions", "patient_medications", "patient_allergies"),
     *("patient_family_history", "observations", "patient_validations"),
+    *("institution_verifications", "accreditations", "doctor_status_changes", "appointments"),
 )
 CATALOGUES = (
     *("countries", "regions", "municipalities", "institution_types", "doctor_specialties", "sexes", "genders"),
@@ -33,15 +34,19 @@ Connect = Callable[[str], psycopg2.extensions.connection]
 ALLOWED = {
     *(("auth", "users", verb) for verb in ("SELECT", "INSERT", "UPDATE", "DELETE")),
     ("auth", "audit_events", "SELECT"),
+    ("patients", "access_log", "SELECT"),
     *((role, table, "SELECT") for role in OTHERS for table in (*READ_BY_ENTITY_SERVICES, *CATALOGUES)),
     *((role, table, v) for role in OTHERS for table in CONTACTS for v in ("SELECT", "INSERT", "UPDATE", "DELETE")),
     *(("doctors", "doctors", verb) for verb in ("INSERT", "UPDATE")),
     *(("doctors", table, "SELECT") for table in (*RECORDS, "observations")),
     *(("institutions", "medical_institutions", verb) for verb in ("INSERT", "UPDATE")),
+    *(("institutions", t, v) for t in ("institution_verifications", "accreditations") for v in ("SELECT", "INSERT")),
+    *(("doctors", "doctor_status_changes", verb) for verb in ("SELECT", "INSERT")),
     *(("patients", table, verb) for table in ("patients", "health_profiles") for verb in ("INSERT", "UPDATE")),
     *(("patients", table, v) for table in RECORDS for v in ("SELECT", "INSERT", "UPDATE", "DELETE")),
     *(("patients", table, v) for table in ("observations", "patient_validations") for v in ("SELECT", "INSERT")),
-    *(("patients", table, "INSERT") for table in ("medical_conditions", "medications", "allergies")),
+    *(("patients", table, "INSERT") for table in ("medical_conditions", "medications", "allergies", "appointments")),
+    *((role, "appointments", "SELECT") for role in ("doctors", "patients")),
 }
 VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 
@@ -56,6 +61,7 @@ FORBIDDEN_TO_ALL = [
     "INSERT INTO audit_events (hash, service, actor_type, action, resource, outcome, request_id)"
     " VALUES ('', 's', 'a', 'a', 'r', 'success', 'r')",
     "SELECT * FROM audit_chains",
+    "SELECT * FROM audit_event_patients",
     "UPDATE audit_chains SET position = 0",
     "DELETE FROM audit_chains",
     "ALTER TABLE audit_events DISABLE TRIGGER ALL",
@@ -106,6 +112,9 @@ FORBIDDEN = {
         "UPDATE patients SET validation_status = 'full_access'",
         "SELECT * FROM observations",
         "SELECT * FROM patient_conditions",
+        "SELECT notes FROM patient_conditions",
+        "DELETE FROM institution_verifications",
+        "UPDATE accreditations SET valid_until = valid_until + 1",
         "DELETE FROM medical_institutions",
     ],
     "patients": [
@@ -213,7 +222,7 @@ def test_no_role_runs_the_owners_triggers_on_rows_of_its_own(url: str, connect: 
     with owner, owner.cursor() as cursor:
         cursor.execute(sql.SQL("CREATE SCHEMA workshop; GRANT ALL ON SCHEMA workshop TO PUBLIC"))
     connection = connect("doctors")
-    for function in ("mirror_owner_status", "chain_audit_event"):
+    for function in ("mirror_owner_status", "chain_audit_event", "list_audit_event"):
         refused(
             connection,
             "CREATE TABLE workshop.mine (id uuid, deleted_at timestamptz); "

@@ -57,6 +57,13 @@ WORLD = """
         VALUES ('patients', 'doctor', 'read', 'patient', ARRAY[%(patient)s], 'success', 'r');
 """
 
+APPOINTMENT = (
+    "INSERT INTO appointments (patient_id, doctor_id, starts_at, ends_at, reason, status) "
+    "SELECT %(patient)s, %(doctor)s, now(), now() + interval "
+)
+ACCREDITATION = (
+    "INSERT INTO accreditations (institution_id, body, number, valid_from, valid_until) VALUES (%(clinic)s, "
+)
 INSTITUTION = "INSERT INTO medical_institutions (id, name, institution_type_id, license_number) VALUES "
 NEW_DOCTOR_ROW = "INSERT INTO doctors (id, institution_id, first_name, last_name, medical_license) VALUES "
 NEW_PATIENT_ROW = (
@@ -108,6 +115,24 @@ BREACHES: dict[str, list[str]] = {
     "ck_patients_date_of_birth": ["UPDATE patients SET date_of_birth = '1879-12-31'"],
     "ck_patients_deceased_date": ["UPDATE patients SET deceased_date = '1980-05-16' WHERE id = %(patient)s"],
     "ck_patients_validation_status": ["UPDATE patients SET validation_status = 'valid'"],
+    "ck_appointments_duration": [APPOINTMENT + f"'{minutes} minutes', NULL, 'scheduled'" for minutes in (4, 481)],
+    "ck_appointments_reason": [APPOINTMENT + "'30 minutes', '', 'scheduled'"],
+    "ck_appointments_status": [APPOINTMENT + "'30 minutes', NULL, 'booked'"],
+    "ck_accreditations_body": [ACCREDITATION + "'', 'A-1', '2026-01-01', '2027-01-01')"],
+    "ck_accreditations_number": [ACCREDITATION + "'CSG', '', '2026-01-01', '2027-01-01')"],
+    "ck_accreditations_validity": [ACCREDITATION + "'CSG', 'A-1', '2026-01-01', '2026-01-01')"],
+    "ck_doctor_status_changes_field": [
+        "INSERT INTO doctor_status_changes (doctor_id, field, from_status, to_status, actor_type, actor_id) "
+        "VALUES (%(doctor)s, 'fee', 'a', 'b', 'admin', %(nobody)s)"
+    ],
+    "ck_patients_health_score": [
+        f"UPDATE patients SET health_score = {score}, risk_level = 'low'" for score in (-1, 101)
+    ],
+    "ck_patients_risk_level": ["UPDATE patients SET health_score = 50, risk_level = 'medium'"],
+    "ck_patients_score_known": [
+        "UPDATE patients SET health_score = 50",
+        "UPDATE patients SET risk_level = 'low'",
+    ],
     "ck_patients_association": [NEW_PATIENT_ROW + "(%(new_patient)s, NULL, NULL, 'X', 'Y', '2000-01-01', NULL)"],
     "fk_patients_doctor_in_institution": [
         NEW_PATIENT_ROW + "(%(new_patient)s, %(doctor)s, %(other_clinic)s, 'X', 'Y', '2000-01-01', NULL)",

@@ -1,6 +1,7 @@
 """The SQL of doctors, each function on the real server."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.anyio
 ADMIN = {"caller_type": "admin", "caller_id": uuid4()}
 NO_FILTERS = dict.fromkeys(
     ("q", "specialty_id", "institution_id", "professional_status", "min_experience", "max_fee")
-) | {"is_active": True}
+) | {"is_active": True, "sort": "created_at"}
 NO_PATIENT_FILTERS = {"q": None, "validation_status": None}
 
 
@@ -119,7 +120,7 @@ async def test_any_subset_of_columns_is_updated(database: Database, api: Api, in
     before = await db.get_doctor(database, doctor_id, ADMIN)
     await db.update_doctor(database, doctor_id, ADMIN, {"first_name": "Eva", "years_experience": None})
     after = await db.get_doctor(database, doctor_id, ADMIN)
-    changed = {"first_name": "Eva", "years_experience": None, "updated_at": after["updated_at"]}
+    changed = {"first_name": "Eva", "first_key": "eva", "years_experience": None, "updated_at": after["updated_at"]}
     assert after == before | changed and after["updated_at"] > before["updated_at"]
     await db.update_doctor(database, doctor_id, ADMIN, {})
     assert (await db.get_doctor(database, doctor_id, ADMIN))["updated_at"] > after["updated_at"]
@@ -177,11 +178,14 @@ async def test_the_dashboard_counts_living_patients_of_the_doctor(
     database: Database, api: Api, institution: User, owner: RealDictCursor
 ) -> None:
     doctor = api.new_doctor(institution)
-    assert await db.count_dashboard(database, UUID(doctor.id)) == {"total_patients": 0, "pending_reviews": 0}
+    now, none = datetime.now(UTC), {"today_appointments": 0}
+    nobody = {"total_patients": 0, "pending_reviews": 0, **none}
+    assert await db.count_dashboard(database, UUID(doctor.id), now) == nobody
     patients = [api.new_patient(doctor).id for _ in range(3)]
     owner.execute("UPDATE patients SET validation_status = 'full_access' WHERE id = %s", [patients[0]])
     owner.execute("UPDATE patients SET deleted_at = now() WHERE id = %s", [patients[1]])
-    assert await db.count_dashboard(database, UUID(doctor.id)) == {"total_patients": 2, "pending_reviews": 1}
+    two = {"total_patients": 2, "pending_reviews": 1, **none}
+    assert await db.count_dashboard(database, UUID(doctor.id), now) == two
 
 
 async def test_the_institution_of_a_doctor_is_read_with_its_address(

@@ -118,13 +118,13 @@ def test_a_role_is_refused_before_its_body_is_read(body: bytes, doctor: User, ap
 def test_the_dashboard_counts_the_doctors_patients(api: Api, institution: User, owner: RealDictCursor) -> None:
     doctor = api.new_doctor(institution)
     assert doctor.doctors.get("/api/v1/doctors/me/dashboard").json() == {
-        **{"total_patients": 0, "today_appointments": None, "pending_reviews": 0}
+        **{"total_patients": 0, "today_appointments": 0, "pending_reviews": 0}
     }
     validated, _, deleted = [api.new_patient(doctor, institution).id for _ in range(3)]
     owner.execute("UPDATE patients SET validation_status = 'validated_by_doctor' WHERE id = %s", [validated])
     assert institution.patients.delete(f"/api/v1/patients/{deleted}").status_code == 204
     assert doctor.doctors.get("/api/v1/doctors/me/dashboard").json() == {
-        **{"total_patients": 2, "today_appointments": None, "pending_reviews": 1}
+        **{"total_patients": 2, "today_appointments": 0, "pending_reviews": 1}
     }
 
 
@@ -199,7 +199,7 @@ def test_the_patients_have_every_field_of_the_contract(api: Api, institution: Us
     assert found == {
         **{"id": patient.id, "first_name": "José", "date_of_birth": "1980-05-17", "contact_email": patient.email},
         **{"contact_phone": "+52 449 123 4567", "validation_status": "pending"},
-        **{"health_score": None, "risk_level": None},
+        **{"health_score": None, "risk_level": "unknown"},
     }
 
 

@@ -21,7 +21,7 @@ MEXICO, UNITED_STATES, JALISCO = 484, 840, 14
 FIRST, FIRST_BY_NAME = [None, None], [None, None, None]
 NO_FILTERS = dict.fromkeys(
     ["q", "institution_type_id", "country", "region", "city", "is_verified", "verification_status"]
-)
+) | {"sort": "created_at"}
 ADDRESS = {
     "street_address": "Av. Juárez 1",
     "neighborhood": "Centro",
@@ -162,7 +162,7 @@ async def test_an_update_changes_what_it_names_and_tells_when(database: Database
     before = await db.get_institution(database, institution_id)
     await db.update_institution(database, institution_id, {"name": "Norte"})
     after = await db.get_institution(database, institution_id)
-    assert after == before | {"name": "Norte", "updated_at": after["updated_at"]}
+    assert after == before | {"name": "Norte", "name_key": "norte", "updated_at": after["updated_at"]}
     assert after["updated_at"] > before["updated_at"]
 
 

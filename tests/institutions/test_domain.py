@@ -1,6 +1,5 @@
 """The rules of institutions, without any server."""
 
-import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -8,8 +7,7 @@ import pytest
 from institutions_app import domain
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from shared.caller import Caller
-from shared.errors import EmptyUpdate, Forbidden
+from shared.errors import EmptyUpdate
 from tests.support import institution_body
 
 ADDRESS = {"street_address": "Av. Juárez 1", "city": "Puebla"}
@@ -100,13 +98,6 @@ def test_an_update_holds_what_was_sent_and_nothing_else() -> None:
 def test_an_empty_update_is_refused() -> None:
     with pytest.raises(EmptyUpdate):
         domain.InstitutionUpdate().changes()
-
-
-def test_an_institution_changes_no_other_one() -> None:
-    caller = Caller("institution", uuid4())
-    nothing: Any = None  # it is refused before anything is touched
-    with pytest.raises(Forbidden):
-        asyncio.run(domain.update_institution(nothing, caller, uuid4(), domain.InstitutionUpdate(name="Sur")))
 
 
 def test_a_country_code_compares_without_case() -> None:

@@ -45,7 +45,7 @@ def test_every_route_names_its_callers_or_is_on_the_public_list(service: str) ->
     assert found
     for route in found:
         assert isinstance(route, FleetRoute), route.path
-        assert (route.roles is None) == (route.path in PUBLIC), route.path
+        assert (route.callers is None) == (route.path in PUBLIC), route.path
 
 
 @pytest.mark.parametrize("service", SERVICES)
