@@ -1,5 +1,7 @@
 """The HTTP client of the auth service: one kept-alive pool, time limits, a retry only where nothing was sent."""
 
+import asyncio
+from collections.abc import Coroutine
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +13,7 @@ from .settings import ClientSettings
 from .tokens import issue_service_token
 
 AUDIENCE = "auth-jwt-service"
+LONGEST_ANSWER_SECONDS = 35.0  # more than a login ever waits for its turn at the auth service
 
 # What the auth service may refuse and a client of ours may read; any other answer is a fault of the fleet.
 _REFUSALS: dict[str, type[errors.Problem]] = {
@@ -51,9 +54,10 @@ class AuthClient:
     def __init__(self, service: str, settings: ClientSettings) -> None:
         self._service = service
         self._key = settings.fleet_internal_key.get_secret_value()
+        self._patience_seconds = settings.auth_timeout_seconds
         self._http = httpx.AsyncClient(
             base_url=settings.auth_service_url,
-            timeout=httpx.Timeout(settings.auth_timeout_seconds, connect=1.0),
+            timeout=httpx.Timeout(LONGEST_ANSWER_SECONDS, connect=1.0),
             # Retries connecting only: a request that may have been received is never sent again.
             transport=httpx.AsyncHTTPTransport(retries=1),
             trust_env=False,
@@ -106,13 +110,27 @@ class AuthClient:
             "Accept-Language": request.language,
         }
         try:
-            response = await self._http.post(path, json=body, headers=headers)
+            response = await self._while_alive(self._http.post(path, json=body, headers=headers))
             answer: dict[str, Any] = response.json()
         except (httpx.HTTPError, ValueError) as exc:
             raise errors.AuthUnavailable from exc
         if response.is_success:
             return answer
         raise _refusal(answer, response.headers)
+
+    async def _while_alive(self, request: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
+        """The answer, awaited for as long as the auth service shows life in between.
+
+        There a login may have to wait its turn behind many others; a service that is frozen says nothing to either
+        question, and is given up after `AUTH_TIMEOUT_SECONDS` and one second more.
+        """
+        answer = asyncio.ensure_future(request)
+        try:
+            while not (await asyncio.wait({answer}, timeout=self._patience_seconds))[0]:
+                await self._http.get("/health/live", timeout=1.0)
+            return answer.result()
+        finally:
+            answer.cancel()
 
 
 def _refusal(document: dict[str, Any], headers: httpx.Headers) -> errors.Problem:

@@ -26,6 +26,11 @@ def current() -> RequestContext:
     return _current.get()
 
 
+def for_language() -> dict[str, str]:
+    """The `%(language)s` of statements that name things for people."""
+    return {"language": current().language}
+
+
 def enter(context: RequestContext) -> None:
     """Bind `context` to the running task and those that it starts."""
     _current.set(context)

@@ -310,6 +310,14 @@ class TooManyAttempts(TooManyRequests):
     en = "Too many login attempts. Please wait {seconds} seconds before you try again."
 
 
+class RegionNotInCountry(ValidationFailed):
+    """An address whose region and country are both known, but do not belong together."""
+
+    def __init__(self, field_name: str = "region_id") -> None:
+        es, en = "La región no pertenece a ese país.", "The region does not lie in that country."
+        super().__init__(FieldError(field_name, "region_not_in_country", es, en))
+
+
 class Unavailable(Problem):
     """Base of the 503s: a dependency can't be reached in time."""
 

@@ -2,14 +2,15 @@
 
 import re
 from contextlib import suppress
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime, time
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
+from .dates import parse_day
+
 _RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
-_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 # Room for what is added to a moment: later ones could not be written any more.
 _LAST_YEAR = 9_998
 
@@ -33,9 +34,8 @@ def _moment(value: Any) -> datetime:
 
 
 def _bound(value: Any, time_of_day: time) -> datetime:
-    if isinstance(value, str) and _ISO_DATE.fullmatch(value):
-        with suppress(ValueError):
-            return datetime.combine(date.fromisoformat(value), time_of_day)
+    if (day := parse_day(value)) is not None:
+        return datetime.combine(day, time_of_day)
     try:
         return _moment(value)
     except PydanticCustomError as exc:

@@ -8,7 +8,7 @@ from uuid import UUID
 from psycopg2 import sql
 
 from shared.audit import audited
-from shared.context import current
+from shared.context import for_language
 from shared.errors import EmailTaken, LicenseTaken, UnknownReference
 from shared.postgres import Executor, NamedErrors, Row, assignments, named_errors
 from shared.record import RECORD
@@ -217,7 +217,7 @@ LIST_SPECIALTIES = """
 
 async def get_doctor(executor: Executor, doctor_id: UUID, scope: dict[str, Any]) -> Row:
     """A doctor within the caller's scope. Raises DoctorNotFound."""
-    row = await executor.fetch_one(GET_DOCTOR, {"id": doctor_id, **scope, **_language()})
+    row = await executor.fetch_one(GET_DOCTOR, {"id": doctor_id, **scope, **for_language()})
     if row is None:
         raise DoctorNotFound
     return row
@@ -230,7 +230,9 @@ async def list_doctors(
     statements = LIST_DOCTORS if filters["q"] is None else SEARCH_DOCTORS
     sort, q = filters["sort"], {"q": contains(filters["q"])}
     place = {f"after_{key}": value for key, value in zip(SORT_KEYS[sort], after, strict=True)}
-    return await executor.fetch_all(statements[sort], {**filters, **q, **scope, **place, "limit": limit, **_language()})
+    return await executor.fetch_all(
+        statements[sort], {**filters, **q, **scope, **place, "limit": limit, **for_language()}
+    )
 
 
 async def insert_doctor(executor: Executor, doctor: dict[str, Any]) -> None:
@@ -279,7 +281,7 @@ async def count_dashboard(executor: Executor, doctor_id: UUID, now: datetime) ->
 
 async def get_institution(executor: Executor, doctor_id: UUID) -> Row:
     """The institution of a doctor. Raises DoctorNotFound."""
-    row = await executor.fetch_one(GET_INSTITUTION, {"doctor_id": doctor_id, **_language()})
+    row = await executor.fetch_one(GET_INSTITUTION, {"doctor_id": doctor_id, **for_language()})
     if row is None:
         raise DoctorNotFound
     return row
@@ -305,14 +307,10 @@ async def find_medical_record(
     executor: Executor, doctor_id: UUID, patient_id: UUID, event: dict[str, Any]
 ) -> Row | None:
     """The record of one of the doctor's patients, audited as `event`; None for anybody else's."""
-    parameters = {"doctor_id": doctor_id, "patient_id": patient_id, **_language(), **event}
+    parameters = {"doctor_id": doctor_id, "patient_id": patient_id, **for_language(), **event}
     return await executor.fetch_one(FIND_MEDICAL_RECORD, parameters)
 
 
 async def list_specialties(executor: Executor) -> list[Row]:
     """Every specialty, by category and name."""
-    return await executor.fetch_all(LIST_SPECIALTIES, _language())
-
-
-def _language() -> dict[str, str]:
-    return {"language": current().language}
+    return await executor.fetch_all(LIST_SPECIALTIES, for_language())

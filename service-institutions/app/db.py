@@ -8,12 +8,12 @@ from psycopg2 import sql
 
 from shared import contacts
 from shared.audit import audited
-from shared.context import current
-from shared.errors import EmailTaken, LicenseTaken, UnknownReference
+from shared.context import for_language
+from shared.errors import EmailTaken, LicenseTaken, RegionNotInCountry, UnknownReference
 from shared.postgres import Executor, NamedErrors, Row, assignments, named_errors
 from shared.search import contains
 
-from .errors import InstitutionInUse, InstitutionNotFound, RegionNotInCountry
+from .errors import InstitutionInUse, InstitutionNotFound
 
 _CONSTRAINTS: NamedErrors = {
     "uq_medical_institutions_license": LicenseTaken,
@@ -24,7 +24,7 @@ _CONSTRAINTS: NamedErrors = {
 _ADDRESS_CONSTRAINTS: NamedErrors = {
     "fk_addresses_region": partial(UnknownReference, "address.region_id"),
     "fk_addresses_country": partial(UnknownReference, "address.country_id"),
-    "fk_addresses_region_in_country": RegionNotInCountry,
+    "fk_addresses_region_in_country": partial(RegionNotInCountry, "address.region_id"),
 }
 
 _PLACE = """
@@ -226,7 +226,7 @@ LIST_MUNICIPALITIES = """
 
 async def get_institution(executor: Executor, institution_id: UUID) -> Row:
     """An institution. Raises InstitutionNotFound."""
-    row = await executor.fetch_one(GET_INSTITUTION, {"id": institution_id, **_language()})
+    row = await executor.fetch_one(GET_INSTITUTION, {"id": institution_id, **for_language()})
     if row is None:
         raise InstitutionNotFound
     return row
@@ -237,7 +237,7 @@ async def list_institutions(executor: Executor, filters: dict[str, Any], after: 
     statements = LIST_INSTITUTIONS if filters["q"] is None else SEARCH_INSTITUTIONS
     sort, q = filters["sort"], {"q": contains(filters["q"])}
     place = {f"after_{key}": value for key, value in zip(SORT_KEYS[sort], after, strict=True)}
-    return await executor.fetch_all(statements[sort], {**filters, **q, **place, "limit": limit, **_language()})
+    return await executor.fetch_all(statements[sort], {**filters, **q, **place, "limit": limit, **for_language()})
 
 
 async def insert_institution(executor: Executor, institution: dict[str, Any]) -> None:
@@ -281,7 +281,7 @@ async def restore_institution(executor: Executor, institution_id: UUID) -> bool:
 async def list_doctors(executor: Executor, institution_id: UUID, after: list[Any], limit: int) -> list[Row]:
     """Up to `limit` + 1 doctors of an institution by name, after the position `[last, first, id]`."""
     place = {"after_last": after[0], "after_first": after[1], "after_id": after[2], "limit": limit}
-    return await executor.fetch_all(LIST_DOCTORS, {"institution_id": institution_id, **place, **_language()})
+    return await executor.fetch_all(LIST_DOCTORS, {"institution_id": institution_id, **place, **for_language()})
 
 
 async def list_patients(
@@ -294,12 +294,12 @@ async def list_patients(
 
 async def list_institution_types(executor: Executor) -> list[Row]:
     """Every type of institution."""
-    return await executor.fetch_all(LIST_INSTITUTION_TYPES, _language())
+    return await executor.fetch_all(LIST_INSTITUTION_TYPES, for_language())
 
 
 async def list_countries(executor: Executor) -> list[Row]:
     """Every country, by name."""
-    return await executor.fetch_all(LIST_COUNTRIES, _language())
+    return await executor.fetch_all(LIST_COUNTRIES, for_language())
 
 
 async def list_regions(executor: Executor, country: str | None) -> list[Row]:
@@ -310,7 +310,3 @@ async def list_regions(executor: Executor, country: str | None) -> list[Row]:
 async def list_municipalities(executor: Executor, region_id: int) -> list[Row]:
     """The municipalities of a region, by name."""
     return await executor.fetch_all(LIST_MUNICIPALITIES, {"region_id": region_id})
-
-
-def _language() -> dict[str, str]:
-    return {"language": current().language}

@@ -1,6 +1,6 @@
 """The institutions' named errors."""
 
-from shared.errors import FieldError, FieldRejected, NotFound, Problem, ValidationFailed
+from shared.errors import FieldRejected, NotFound, Problem
 
 
 class InstitutionNotFound(NotFound):
@@ -13,14 +13,6 @@ class InstitutionInUse(Problem):
     status, code = 409, "institution_in_use"
     es = "La institución tiene médicos o pacientes; reasígnelos o elimínelos antes de eliminarla."
     en = "The institution has doctors or patients; reassign or delete them before deleting it."
-
-
-class RegionNotInCountry(ValidationFailed):
-    """An address whose region and country are both known, but do not belong together."""
-
-    def __init__(self) -> None:
-        es, en = "La región no pertenece a ese país.", "The region does not lie in that country."
-        super().__init__(FieldError("address.region_id", "region_not_in_country", es, en))
 
 
 class AccreditationNotFound(NotFound):

@@ -9,10 +9,10 @@ from uuid import UUID
 from psycopg2 import sql
 
 from shared.context import current
-from shared.errors import UnknownReference
+from shared.errors import RegionNotInCountry, UnknownReference
 from shared.postgres import Executor, NamedErrors, Row, named_errors
 
-from .errors import AlreadyRecorded, ContactNotFound, RegionNotInCountry
+from .errors import AlreadyRecorded, ContactNotFound
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from uuid import UUID
 from psycopg2 import sql
 
 from shared.audit import audited
-from shared.context import current
+from shared.context import for_language
 from shared.errors import EmailTaken, PatientNotFound, UnknownReference
 from shared.postgres import Executor, NamedErrors, Row, assignments, named_errors
 from shared.record import HEALTH_PROFILE, RECORD
@@ -388,28 +388,28 @@ async def find_dashboard(
     executor: Executor, patient_id: UUID, scope: dict[str, Any], event: dict[str, Any]
 ) -> Row | None:
     """What a patient's dashboard shows and is computed from, audited as `event`."""
-    return await executor.fetch_one(FIND_DASHBOARD, {"patient_id": patient_id, **scope, **event, **_language()})
+    return await executor.fetch_one(FIND_DASHBOARD, {"patient_id": patient_id, **scope, **event, **for_language()})
 
 
 async def find_medical_record(
     executor: Executor, patient_id: UUID, scope: dict[str, Any], event: dict[str, Any]
 ) -> Row | None:
     """A patient's clinical record, audited as `event`."""
-    return await executor.fetch_one(FIND_MEDICAL_RECORD, {"patient_id": patient_id, **scope, **event, **_language()})
+    return await executor.fetch_one(FIND_MEDICAL_RECORD, {"patient_id": patient_id, **scope, **event, **for_language()})
 
 
 async def find_care_team(
     executor: Executor, patient_id: UUID, scope: dict[str, Any], event: dict[str, Any]
 ) -> Row | None:
     """A patient's doctor and institution, None for one that it does not have or that is deleted; audited as `event`."""
-    return await executor.fetch_one(FIND_CARE_TEAM, {"patient_id": patient_id, **scope, **event, **_language()})
+    return await executor.fetch_one(FIND_CARE_TEAM, {"patient_id": patient_id, **scope, **event, **for_language()})
 
 
 async def find_profile(
     executor: Executor, patient_id: UUID, scope: dict[str, Any], event: dict[str, Any]
 ) -> Row | None:
     """A patient's name and contacts, each kind's primary first; audited as `event`."""
-    return await executor.fetch_one(FIND_PROFILE, {"patient_id": patient_id, **scope, **event, **_language()})
+    return await executor.fetch_one(FIND_PROFILE, {"patient_id": patient_id, **scope, **event, **for_language()})
 
 
 async def list_blood_types(executor: Executor) -> list[Row]:
@@ -419,12 +419,12 @@ async def list_blood_types(executor: Executor) -> list[Row]:
 
 async def list_sexes(executor: Executor) -> list[Row]:
     """Every sex, with its code of FHIR's administrative-gender."""
-    return await executor.fetch_all(LIST_SEXES, _language())
+    return await executor.fetch_all(LIST_SEXES, for_language())
 
 
 async def list_genders(executor: Executor) -> list[Row]:
     """Every gender."""
-    return await executor.fetch_all(LIST_GENDERS, _language())
+    return await executor.fetch_all(LIST_GENDERS, for_language())
 
 
 async def list_terms(executor: Executor, table: str, q: str | None) -> list[Row]:
@@ -437,7 +437,3 @@ def _own(scope: dict[str, Any]) -> dict[str, Any]:
     """The scope as one equality for each role, so that the list walks that role's index in its order."""
     roles = {"caller_doctor_id": "doctor", "caller_institution_id": "institution"}
     return {name: scope["caller_id"] if scope["caller_type"] == role else None for name, role in roles.items()}
-
-
-def _language() -> dict[str, str]:
-    return {"language": current().language}

@@ -76,14 +76,6 @@ class ItemNotNamed(ValidationFailed):
         super().__init__(*(FieldError(name, "exactly_one", es, en) for name in (field, "name")))
 
 
-class RegionNotInCountry(ValidationFailed):
-    """An address whose region and country are both known, but do not belong together."""
-
-    def __init__(self) -> None:
-        es, en = "La región no pertenece a ese país.", "The region does not lie in that country."
-        super().__init__(FieldError("region_id", "region_not_in_country", es, en))
-
-
 class EntryNotFound(NotFound):
     code = "entry_not_found"
     es = "El expediente del paciente no tiene ese registro."

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.audit import audited
-from shared.context import current
+from shared.context import for_language
 from shared.plausibility import PAIRS
 from shared.postgres import Executor, Row
 
@@ -84,7 +84,7 @@ _COLUMNS = ("id", "code", "value", "value_code", "unit", "effective_at")
 
 async def list_codes(executor: Executor) -> dict[str, Row]:
     """The catalogue by LOINC code: `name` in the language of the request, UCUM `unit` ("" of coded values)."""
-    return {row["code"]: row for row in await executor.fetch_all(LIST_CODES, _language())}
+    return {row["code"]: row for row in await executor.fetch_all(LIST_CODES, for_language())}
 
 
 async def list_observations(
@@ -98,14 +98,14 @@ async def list_observations(
 ) -> list[Row]:
     """Up to `limit` + 1 observations, newest first, after `[effective_at, id]`; for `scope.items_of`; audited."""
     place = {"after_effective_at": after[0], "after_id": after[1], "limit": limit, "patient_id": patient_id}
-    return await executor.fetch_all(LIST_OBSERVATIONS, {**filters, **place, **scope, **event, **_language()})
+    return await executor.fetch_all(LIST_OBSERVATIONS, {**filters, **place, **scope, **event, **for_language()})
 
 
 async def find_observation(
     executor: Executor, patient_id: UUID, observation_id: UUID, scope: dict[str, Any], event: dict[str, Any]
 ) -> Row | None:
     """One observation, its `id` None when the patient has none such; None for an unknown patient; audited."""
-    parameters = {"id": observation_id, "patient_id": patient_id, **scope, **event, **_language()}
+    parameters = {"id": observation_id, "patient_id": patient_id, **scope, **event, **for_language()}
     return await executor.fetch_one(FIND_OBSERVATION, parameters)
 
 
@@ -130,7 +130,3 @@ async def insert_observations(
     columns = {name: [observation[name] for observation in observations] for name in _COLUMNS}
     by = {"recorded_by_type": recorded_by["actor_type"], "recorded_by_id": recorded_by["actor_id"]}
     await executor.execute(INSERT_OBSERVATIONS, {"patient_id": patient_id, **columns, **by})
-
-
-def _language() -> dict[str, str]:
-    return {"language": current().language}

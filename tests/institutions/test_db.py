@@ -6,12 +6,12 @@ from uuid import UUID, uuid4
 
 import pytest
 from institutions_app import db
-from institutions_app.errors import InstitutionInUse, InstitutionNotFound, RegionNotInCountry
+from institutions_app.errors import InstitutionInUse, InstitutionNotFound
 from psycopg2.extras import RealDictCursor
 
 from shared import associations, audit, contacts
 from shared.caller import Caller
-from shared.errors import EmailTaken, LicenseTaken, UnknownReference
+from shared.errors import EmailTaken, LicenseTaken, RegionNotInCountry, UnknownReference
 from shared.postgres import ConstraintViolated, Database
 from tests.support import unique
 
