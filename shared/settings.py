@@ -105,7 +105,7 @@ class ClientSettings(Settings):
     """Settings of a service that calls the auth service."""
 
     auth_service_url: str = "http://servicio-auth-jwt:8003"
-    auth_timeout_seconds: float = Field(default=4.0, gt=0)
+    auth_timeout_seconds: float = Field(default=3.0, gt=0)
 
 
 def check_key(name: str, key: str, app_env: str) -> None:
