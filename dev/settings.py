@@ -34,6 +34,9 @@ SECRET_NAMES = (
 )
 
 
+_given_ports: set[int] = set()
+
+
 def data_dir_of(environ: Mapping[str, str]) -> Path:
     """Return the directory that holds everything that a fleet keeps: databases, secrets, logs."""
     return Path(environ.get("PREDICTHEALTH_DATA_DIR") or ROOT / ".predicthealth").expanduser().absolute()
@@ -81,14 +84,17 @@ def free_port() -> int:
     """Return a port of 127.0.0.1 that nobody listens on.
 
     It lies below the range from which the kernel takes ports for outgoing connections, so that a server that is
-    restarted later finds it free again.
+    restarted later finds it free again. No port is returned twice: who was given one may listen on it only later.
     """
     while True:
         port = 20000 + secrets.randbelow(10000)
+        if port in _given_ports:
+            continue
         try:
             listen_once("127.0.0.1", port)
         except OSError:
             continue
+        _given_ports.add(port)
         return port
 
 
