@@ -3,6 +3,7 @@
     files     → rows, with the file and line that they come from, and what became of them
     entities  → institutions, doctors, patients: each with its account and contacts
     records   → conditions, medications, allergies, observations; health profiles made from them
+    lifestyle → the answers of a questionnaire, for new health profiles
     visits    → encounters as appointments
     loading   → in which order, and what is one transaction
     demo      → three accounts of the sample that one can log in to

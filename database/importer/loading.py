@@ -21,6 +21,7 @@ from shared.caller import Caller
 
 from .entities import Catalogues, Entity, insert_entity, load_catalogues, parse_doctor, parse_institution, parse_patient
 from .files import Report, Row, RowError, parsed, read
+from .lifestyle import FILE as LIFESTYLE
 from .records import Record, Records, insert_entries, insert_health_profile, read_records, reason_of
 from .visits import Visit, entries_of, parse_visit
 
@@ -148,6 +149,8 @@ def load_patient(
         report.refuse(patient.row.file, patient.row.line, reason_of(error))
         for entry in (entry for entries in record.entries.values() for entry in entries):
             report.refuse(entry.row.file, entry.row.line, "its PATIENT is not loaded")
+        if record.answers:
+            report.refuse(LIFESTYLE, record.answers.row.line, "its PATIENT is not loaded")
         return None
     report.count(patient.row.file, is_new)
     return patient.id
@@ -157,6 +160,8 @@ def insert_record(cursor: Cursor, patient_id: UUID, record: Record, *, is_new: b
     """Insert what is missing of a record; if anything is, the audit trail says so."""
     if is_new:
         insert_health_profile(cursor, patient_id, record)
+    if record.answers:
+        report.count(LIFESTYLE, added=is_new)
     added = insert_entries(cursor, record, report)
     if is_new or added:
         event = audit.parameters("importer", IMPORTER, "create", "import", patient_ids=[patient_id], detail=added)

@@ -17,7 +17,9 @@ from psycopg2.extras import Json, execute_values
 
 from shared.plausibility import HEIGHT, SMOKING_STATUS, WEIGHT, is_plausible, limits
 
+from . import lifestyle
 from .files import Report, Row, RowError, parsed, read
+from .lifestyle import Answers
 
 LONGEST_ITEM = 300
 OBSERVATION_NAMESPACE = uuid5(NAMESPACE_URL, "https://predicthealth.dev/importer/observations")
@@ -33,6 +35,8 @@ SMOKING_TERMS = {
     "former": r"ex-smoker|former|stopped smoking",
     "current": r"smoker|smokes",
 }
+# Of one layout. The second is for what comes from elsewhere: a laboratory's own export.
+OBSERVATION_FILES = ("observations.csv", "laboratory.csv")
 PAGE = 10_000
 ITEM_COLUMNS = {"START", "PATIENT", "DESCRIPTION"}
 LONGEST_CODE = 50
@@ -91,9 +95,12 @@ INSERT_APPOINTMENTS = """
 """
 
 INSERT_HEALTH_PROFILE = """
-    INSERT INTO health_profiles (patient_id, height_cm, weight_kg, is_smoker, smoking_status, has_diabetes, stated_at)
-    VALUES (%(patient_id)s, %(height_cm)s, %(weight_kg)s, %(is_smoker)s, %(smoking_status)s, %(has_diabetes)s,
-            %(stated_at)s)
+    INSERT INTO health_profiles (patient_id, height_cm, weight_kg, is_smoker, smoking_status, quit_date,
+                                 secondhand_smoke_home, consumes_alcohol, physical_activity_minutes_weekly, sleep_hours,
+                                 diet_score, takes_bp_medication, takes_lipid_medication, has_diabetes, stated_at)
+    VALUES (%(patient_id)s, %(height_cm)s, %(weight_kg)s, %(is_smoker)s, %(smoking_status)s, %(quit_date)s,
+            %(secondhand_smoke_home)s, %(consumes_alcohol)s, %(physical_activity_minutes_weekly)s, %(sleep_hours)s,
+            %(diet_score)s, %(takes_bp_medication)s, %(takes_lipid_medication)s, %(has_diabetes)s, %(stated_at)s)
     ON CONFLICT (patient_id) DO NOTHING
 """
 
@@ -139,6 +146,7 @@ class Record:
     entries: dict[str, list[Entry]] = field(default_factory=dict)  # by file
     newest: dict[str, Observation] = field(default_factory=dict)  # by code
     has_diabetes: bool | None = None  # never False: that nobody wrote it down is no finding
+    answers: Answers | None = None
 
     def add(self, entry: Entry) -> None:
         """Note down an entry."""
@@ -174,15 +182,35 @@ def read_records(connection: Connection, directory: Path, births: Mapping[UUID, 
         cursor.execute(SELECT_CODES)
         units: dict[str, str] = dict(cursor.fetchall())
     seen: set[UUID] = set()
-    rows = read(directory, "observations.csv", {"DATE", "PATIENT", "CODE", "VALUE"}, report)
-    parse_row = of_known_patient(lambda row: (row, parse_observation(row, units, births)), births)
-    for row, observation in parsed(rows, parse_row, report):
-        if observation.id in seen:
-            report[row.file].passed_over += 1
-        else:
-            seen.add(observation.id)
-            records[observation.patient_id].add_observation(row, observation)
+    for file in OBSERVATION_FILES:
+        rows = read(directory, file, {"DATE", "PATIENT", "CODE", "VALUE"}, report)
+        parse_row = of_known_patient(lambda row: (row, parse_observation(row, units, births)), births)
+        for row, observation in parsed(rows, parse_row, report):
+            if observation.id in seen:
+                report[row.file].passed_over += 1
+            else:
+                seen.add(observation.id)
+                records[observation.patient_id].add_observation(row, observation)
+    add_answers(directory, births, records, report)
     return records
+
+
+def add_answers(directory: Path, births: Mapping[UUID, date], records: Records, report: Report) -> None:
+    """Add the last row of each patient in lifestyle.csv to the records, which have the observations by now."""
+
+    def parse(row: Row) -> Answers:
+        answers = lifestyle.parse_answers(row, births)
+        smoking = records[answers.patient_id].newest.get(SMOKING_STATUS)
+        lifestyle.refuse_contradiction(answers, smoking and smoking.value_code)
+        return answers
+
+    rows = read(directory, lifestyle.FILE, lifestyle.COLUMNS, report)
+    for answers in parsed(rows, of_known_patient(parse, births), report):
+        record = records[answers.patient_id]
+        if record.answers:
+            report[lifestyle.FILE].passed_over += 1
+        if record.answers is None or answers.given_at >= record.answers.given_at:
+            record.answers = answers
 
 
 def of_known_patient(parse_row: Callable[[Row], Parsed], births: Mapping[UUID, date]) -> Callable[[Row], Parsed]:
@@ -317,18 +345,26 @@ def item_ids(cursor: Cursor, catalogue: str, codes: Mapping[str, str | None]) ->
 
 
 def insert_health_profile(cursor: Cursor, patient_id: UUID, record: Record) -> None:
-    """Insert the profile of a new patient: what its newest observations say; all else is unknown, not false."""
+    """Insert the profile of a new patient: its answers and its newest observations; all else is unknown, not false."""
+    answers = record.answers
+    given = answers.profile if answers else {}
     height, weight, smoking = (record.newest.get(code) for code in (HEIGHT, WEIGHT, SMOKING_STATUS))
     # Since when, too: what is measured after it is newer, whenever it was imported.
     source = {"height_cm": height, "weight_kg": weight, "is_smoker": smoking, "smoking_status": smoking}
+    stated_at = {field: found.effective_at for field, found in source.items() if found}
+    if answers:
+        stated_at |= dict.fromkeys(given, answers.given_at)
     profile = {
+        **dict.fromkeys(column.lower() for column in lifestyle.FIELDS),
+        **given,
         "patient_id": patient_id,
         "height_cm": height and height.value,
         "weight_kg": weight and weight.value,
         "is_smoker": smoking and smoking.value_code == "current",
         "smoking_status": smoking and smoking.value_code,
-        "has_diabetes": record.has_diabetes,
-        "stated_at": Json({field: found.effective_at.isoformat() for field, found in source.items() if found}),
+        # A diagnosis counts before an answer.
+        "has_diabetes": record.has_diabetes or given.get("has_diabetes"),
+        "stated_at": Json({field: moment.isoformat() for field, moment in stated_at.items()}),
     }
     cursor.execute(INSERT_HEALTH_PROFILE, profile)
 
@@ -379,6 +415,6 @@ INSERTS = {
     "conditions.csv": INSERT_CONDITIONS,
     "medications.csv": INSERT_MEDICATIONS,
     "allergies.csv": INSERT_ALLERGIES,
-    "observations.csv": INSERT_OBSERVATIONS,
+    **dict.fromkeys(OBSERVATION_FILES, INSERT_OBSERVATIONS),
     "encounters.csv": INSERT_APPOINTMENTS,
 }

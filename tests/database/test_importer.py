@@ -14,6 +14,12 @@ from dev.processes import wait_until
 from .conftest import Server
 from .importing import SAMPLE, append, command, counts, fingerprint, rows_of, run, select
 
+# What lifestyle.csv says of a health profile, in columns of the same names.
+ANSWERS = (
+    *("sleep_hours", "diet_score", "physical_activity_minutes_weekly", "quit_date", "secondhand_smoke_home"),
+    *("consumes_alcohol", "takes_bp_medication", "takes_lipid_medication", "has_diabetes"),
+)
+
 
 def test_every_row_of_the_sample_is_accounted_for(server: Server) -> None:
     done = run(server.migrated(), SAMPLE)
@@ -30,7 +36,9 @@ def test_the_database_has_what_the_files_have(url: str) -> None:
     medications = {(row["PATIENT"], row["DESCRIPTION"].lower()) for row in rows_of("medications.csv")}
     allergies = {(row["PATIENT"], row["DESCRIPTION"]) for row in rows_of("allergies.csv") if not row["STOP"]}
     observations = {
-        tuple(row[column] for column in ("PATIENT", "DATE", "CODE", "VALUE")) for row in rows_of("observations.csv")
+        tuple(row[column] for column in ("PATIENT", "DATE", "CODE", "VALUE"))
+        for file in ("observations.csv", "laboratory.csv")
+        for row in rows_of(file)
     }
     patients = len(rows_of("patients.csv"))
     expected = {
@@ -127,16 +135,36 @@ def test_the_health_profile_is_made_of_the_newest_observations_and_guesses_nothi
         if "diabetes mellitus" in row["DESCRIPTION"].lower()
         and (not row["STOP"] or row["STOP"] > datetime.now(UTC).date().isoformat())
     }
+    answers = {row["PATIENT"]: row for row in rows_of("lifestyle.csv")}
     profiles = select(url, "SELECT patient_id::text AS id, * FROM health_profiles")
     for profile in profiles:
         assert float(profile["height_cm"]) == round(float(newest[profile["id"], "8302-2"]), 1)
         assert float(profile["weight_kg"]) == float(newest[profile["id"], "29463-7"])
         assert profile["smoking_status"] == statuses[newest[profile["id"], "72166-2"]]
         assert profile["is_smoker"] is False
-        assert profile["has_diabetes"] is (True if profile["id"] in diabetics else None)
-        for unknown in ("blood_type_id", "consumes_alcohol", "sleep_hours", "takes_bp_medication", "notes"):
-            assert profile[unknown] is None
-    assert diabetics
+        assert profile["blood_type_id"] is profile["notes"] is None
+        answered = {column.lower(): text for column, text in answers.get(profile["id"], {}).items()}
+        if profile["id"] in diabetics:
+            answered["has_diabetes"] = "true"
+        for field in ANSWERS:
+            text = "" if profile[field] is None else str(profile[field]).lower().removesuffix(".0")
+            assert text == answered.get(field, ""), (profile["id"], field)
+            if field in answered and answered[field] and answered.get("date"):
+                assert profile["stated_at"][field].startswith(answered["date"])
+    assert diabetics and len(answers) < len(profiles)
+
+
+def test_the_invented_answers_do_not_contradict_the_sample() -> None:
+    answers = {row["PATIENT"]: row for row in rows_of("lifestyle.csv")}
+    for row in rows_of("medications.csv"):
+        if row["STATUS"] == "active" and row["DESCRIPTION"].startswith(("lisinopril", "Hydrochlorothiazide")):
+            assert answers[row["PATIENT"]]["TAKES_BP_MEDICATION"] == "true"
+    for row in rows_of("patients.csv"):
+        if row["DEATHDATE"] and row["Id"] in answers:
+            assert answers[row["Id"]]["DATE"] < row["DEATHDATE"]
+    for field in ANSWERS:
+        given = {answer[field.upper()] for answer in answers.values()}
+        assert "" in given and len(given) > 2, f"{field} is the same for everybody, or known of everybody"
 
 
 def test_observations_are_in_the_units_of_the_catalogue(url: str) -> None:
@@ -198,13 +226,27 @@ def test_what_people_have_changed_since_stays(server: Server) -> None:
     assert fingerprint(url) == before
 
 
-def test_new_rows_of_a_known_patient_are_added_and_audited(server: Server, copy: Path) -> None:
-    url = server.migrated()
-    run(url, copy)
-    patient = rows_of("patients.csv")[0]["Id"]
+def test_new_rows_of_a_known_patient_are_added_and_audited_and_its_profile_stays(server: Server, copy: Path) -> None:
+    url, lifestyle = server.migrated(), copy / "lifestyle.csv"
+    patient, silent = (row["PATIENT"] for row in rows_of("lifestyle.csv")[:2])
+    header, *rows = lifestyle.read_text(encoding="utf-8").splitlines()
+    rows = [row for row in rows if not row.startswith((patient, silent))]
+    # Of several answers the last counts, wherever it stands.
+    lines = [f"{patient},2024-02-01,7.5,,,,,,,,", f"{patient},2024-01-01,4,9,,,,,,,"]
+    lifestyle.write_text("\n".join([header, *rows, *lines, ""]), encoding="utf-8")
+    first = run(url, copy)
+    assert first.tallies["lifestyle.csv"] == (len(rows) + 2, len(rows) + 1, 0, 1, 0)
+    profiles = "SELECT * FROM health_profiles ORDER BY patient_id"
+    before = select(url, profiles)
+    (profile,) = [row for row in before if str(row["patient_id"]) == patient]
+    assert (float(profile["sleep_hours"]), profile["diet_score"]) == (7.5, None)
+
+    append(lifestyle, f"{silent},2024-01-01,6,9,,,,,,,")
     append(copy / "observations.csv", f"2020-02-29,{patient},,8302-2,Height,171.5,cm,numeric")
     again = run(url, copy)
     assert "\n  1 new; 0 rows can't be loaded." in again.said
+    assert again.tallies["lifestyle.csv"] == (len(rows) + 3, 0, len(rows) + 2, 1, 0)
+    assert select(url, profiles) == before
     assert select(url, "SELECT detail FROM audit_events ORDER BY id DESC LIMIT 1") == [{"detail": {"observations": 1}}]
     assert len(select(url, "SELECT 1 FROM audit_events")) == 61
 

@@ -76,6 +76,42 @@ BAD_ROWS = [
         "2999-01-01,{PATIENT},,8302-2,secret,170,cm,numeric",
         "DATE lies in the future or before the patient's birth",
     ),
+    (
+        "laboratory.csv",
+        "2020-01-02,{PATIENT},98979-8,secret,70,mL",
+        "UNITS is not mL/min/{1.73_m2}, the unit of 98979-8",
+    ),
+    (
+        "lifestyle.csv",
+        "f0000000-0000-4000-8000-000000000000,2020-01-02,secret,,,,,,,,",
+        "its PATIENT is not loaded",
+    ),
+    ("lifestyle.csv", "{PATIENT},2999-01-02,secret,,,,,,,,", "DATE lies in the future or before the patient's birth"),
+    ("lifestyle.csv", "{PATIENT},,secret,,,,,,,,", "DATE is empty"),
+    ("lifestyle.csv", "{PATIENT},2020-01-02,secret,,,,,,,,", "SLEEP_HOURS is not a number"),
+    (
+        "lifestyle.csv",
+        "{PATIENT},2020-01-02,7.25,,,,,,,,",
+        "SLEEP_HOURS lies outside 0-24 or is too exact",
+    ),
+    ("lifestyle.csv", "{PATIENT},2020-01-02,,17,,,,,,,", "DIET_SCORE lies outside 0-16 or is too exact"),
+    (
+        "lifestyle.csv",
+        "{PATIENT},2020-01-02,,,-1,,,,,,",
+        "PHYSICAL_ACTIVITY_MINUTES_WEEKLY lies outside 0-10080 or is too exact",
+    ),
+    ("lifestyle.csv", "{PATIENT},2020-01-02,,,,,secret,,,,", "SECONDHAND_SMOKE_HOME is not true or false"),
+    (
+        "lifestyle.csv",
+        "{PATIENT},2020-01-02,,,,2020-01-03,,,,,",
+        "QUIT_DATE lies after DATE or before the patient's birth",
+    ),
+    # The newest observation says so.
+    (
+        "lifestyle.csv",
+        "{PATIENT},2020-01-02,,,,2019-01-02,,,,,",
+        "QUIT_DATE of a patient who never smoked or smokes",
+    ),
 ]
 
 
@@ -113,7 +149,7 @@ def test_the_rows_of_a_patient_that_cannot_be_loaded_are_not_loaded_either(serve
     (copy / "patients.csv").write_text(text.replace("2000-07-07", "2999-07-07"), encoding="utf-8")
     done = run(url, copy)
     assert done.tallies["patients.csv"] == (60, 59, 0, 0, 1)
-    for file in ("conditions.csv", "medications.csv", "allergies.csv", "observations.csv"):
+    for file in ("conditions.csv", "medications.csv", "allergies.csv", "observations.csv", "lifestyle.csv"):
         assert done.tallies[file][4] == len([row for row in rows_of(file) if row["PATIENT"] == patient])
     assert run(url, SAMPLE).tallies["patients.csv"] == (60, 1, 59, 0, 0)
 
