@@ -2,8 +2,11 @@
 
 
 def contains(term: str | None) -> str | None:
-    """The LIKE pattern of values that contain `term`, its wildcards taken literally; None stays None."""
+    """The LIKE pattern of values that contain the words of `term` in their order, as half-remembered names go.
+
+    Its wildcards are taken literally; None stays None.
+    """
     if term is None:
         return None
     escaped = term.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"
+    return f"%{'%'.join(escaped.split())}%"
