@@ -1,6 +1,7 @@
 """PREVENT: the worked rows, the range that it was made for, and kidney function."""
 
 import csv
+from math import exp
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,63 @@ def test_the_worked_rows_come_out(row: dict[str, str]) -> None:
         else:
             assert result.thirty_year is None
     assert result.missing == ()
+
+
+# Worked by hand for this test, from the publication's coefficients (each as it is printed there) and the terms of the
+# design; every value lies a whole number of steps from its centre, so that the terms are short. Coefficient, term.
+BY_HAND = [
+    pytest.param(
+        # 65 years, (65-55)/10 = 1; (150-130)/20 = 1; eGFR 45: (45-60)/-15 = 1 below 60 and (60-90)/-15 = 2 above.
+        # Non-HDL 150 mg/dL = 3.879 mmol/L, 0.379 over 3.5; HDL 50 mg/dL = 1.293 mmol/L, (1.293-1.3)/0.3 = -0.07/3.
+        {"sex": "female", "age": 65, "systolic": 150, "egfr": 45, "total_cholesterol": 200, "hdl_cholesterol": 50}
+        | {"takes_bp_medication": True, "takes_lipid_medication": True, "has_diabetes": False, "is_smoker": False},
+        ("10yr", "total_cvd"),
+        [
+            *((-3.307728, 1), (0.7939329, 1), (0.0305239, 0.379), (-0.1606857, -0.07 / 3), (0.3600781, 1)),
+            *((0.6045917, 1), (0.0433769, 2), (0.3151672, 1), (-0.1477655, 1)),  # kidneys, both treatments
+            *((-0.0663612, 1), (0.1197879, 0.379)),  # treatment by pressure, by non-HDL
+            *((-0.0819715, 0.379), (0.0306769, -0.07 / 3), (-0.0946348, 1), (-0.1637806, 1)),  # age by the others
+        ],
+        0.16927,
+        id="treated woman of 65, total CVD",
+    ),
+    pytest.param(
+        # 45 years: -1; 90 mmHg: (90-110)/20 = -1 below 110 and (110-130)/20 = -1 above; eGFR 105: (105-90)/-15 = -1.
+        # Non-HDL 140 mg/dL = 3.6204 mmol/L, 0.1204 over 3.5; HDL 40 mg/dL = 1.0344 mmol/L, -0.2656/0.3.
+        {"sex": "male", "age": 45, "systolic": 90, "egfr": 105, "total_cholesterol": 180, "hdl_cholesterol": 40}
+        | {"takes_bp_medication": False, "takes_lipid_medication": False, "has_diabetes": True, "is_smoker": True},
+        ("10yr", "ascvd"),
+        [
+            *((-3.500655, 1), (0.7099847, -1), (0.1658663, 0.1204), (-0.1144285, -0.2656 / 0.3), (-0.2837212, -1)),
+            *((0.3239977, -1), (0.7189597, 1), (0.3956973, 1), (0.0203619, -1)),
+            *((-0.0300005, -0.1204), (0.0232747, 0.2656 / 0.3), (-0.0927024, 1), (-0.2018525, -1), (-0.0970527, -1)),
+        ],
+        0.05706,
+        id="diabetic smoker of 45, ASCVD",
+    ),
+    pytest.param(
+        # 45 years: -1, squared 1; 130 mmHg and eGFR 90 are the centres: 0; BMI 35: 1 up to 30, 1 above. No cholesterol.
+        {"sex": "female", "age": 45, "systolic": 130, "egfr": 90, "bmi": 35}
+        | {"takes_bp_medication": False, "has_diabetes": False, "is_smoker": True},
+        ("30yr", "heart_failure"),
+        [
+            *((-2.205379, 1), (0.6254374, -1), (-0.0983038, 1), (0.3438651, 1), (0.0594874, 1), (0.2525536, 1)),
+            *((-0.1982991, -1), (-0.0035619, -1)),  # age by smoking, by BMI
+        ],
+        0.11191,
+        id="obese smoker of 45, heart failure in thirty years",
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "risk", "terms", "expected"), BY_HAND)
+def test_rows_worked_by_hand_come_out(
+    values: dict[str, Any], risk: tuple[Any, Any], terms: list[tuple[float, float]], expected: float
+) -> None:
+    x = sum(coefficient * term for coefficient, term in terms)
+    by_hand = exp(x) / (1 + exp(x))
+    assert by_hand == pytest.approx(expected, abs=5e-6)
+    assert cardiovascular_risk.risk(values, *risk) == pytest.approx(by_hand, abs=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,45 @@ def test_the_worked_rows_come_out_as_scored_by_hand(row: dict[str, str]) -> None
     assert (result.complete, result.missing) == (True, ())
 
 
+# Worked by hand for this test, from the table of the design: what is known, the points of NAMES in order, their mean.
+BY_HAND = [
+    pytest.param(
+        # 4 years and 364 days since quitting are 4: 50, less 20 for a smoker at home. The diastolic value is the worse
+        # one: 25, less 20 on treatment; lipids 20, less 20. 80+80+30+90+70+0+20+5 = 375, over 8 = 46.875.
+        {"diet_score": 14, "physical_activity_minutes_weekly": 119, "smoking_status": "former"}
+        | {"quit_date": date(2021, 3, 2), "secondhand_smoke_home": True, "sleep_hours": 9.5, "bmi": 29.99}
+        | {"non_hdl": 205, "takes_lipid_medication": True, "has_diabetes": True, "hba1c": 8.4}
+        | {"systolic": 128, "diastolic": 92, "takes_bp_medication": True},
+        (80, 80, 30, 90, 70, 0, 20, 5),
+        (Fraction("46.875"), 47, "low"),
+        id="every deduction",
+    ),
+    pytest.param(
+        # A fasting glucose of 130 mg/dL without diabetes on record is not scored. 0+20+25+40+0+100+75 = 260, over 7.
+        {"diet_score": 3, "physical_activity_minutes_weekly": 10, "smoking_status": "nicotine_device"}
+        | {"sleep_hours": 5.5, "bmi": 40, "non_hdl": 129, "fasting_glucose": 130, "systolic": 120, "diastolic": 79},
+        (0, 20, 25, 40, 0, 100, None, 75),
+        (Fraction(260, 7), 37, "low"),
+        id="seven components",
+    ),
+    pytest.param(
+        # 80+90+100+70+30+60+60+75 = 565, over 8 = 70.625.
+        {"diet_score": 12, "physical_activity_minutes_weekly": 120, "smoking_status": "never", "sleep_hours": 6.5}
+        | {"bmi": 30, "non_hdl": 130, "has_diabetes": False, "hba1c": 5.7, "systolic": 129, "diastolic": 60},
+        (80, 90, 100, 70, 30, 60, 60, 75),
+        (Fraction("70.625"), 71, "moderate"),
+        id="lower edges",
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "points", "expected"), BY_HAND)
+def test_rows_worked_by_hand_come_out(values: dict[str, Any], points: Any, expected: Any) -> None:
+    result = health_score.assess(known(45, **values), TODAY)
+    assert tuple(component.score for component in result.components.values()) == points
+    assert (result.mean, result.score, result.category) == expected
+
+
 @pytest.mark.parametrize(
     ("mepa", "points"),
     [(0, 0), (3, 0), (4, 25), (7, 25), (8, 50), (11, 50), (12, 80), (14, 80), (15, 100), (16, 100)],
