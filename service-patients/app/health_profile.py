@@ -1,10 +1,12 @@
 """Changing a patient's health profile."""
 
+from functools import partial
 from uuid import UUID
 
-from shared import audit
+from shared import audit, etag
 from shared.caller import Caller
 from shared.postgres import Row
+from shared.record import HealthProfile
 from shared.resources import ClientResources
 from shared.schemas import Update
 
@@ -28,6 +30,7 @@ async def update_health_profile(
     async with res.db.transaction() as tx:
         patient = await db.hold_patient(tx, patient_id, scope_of(caller))
         refuse_before_birth(patient["date_of_birth"], changes)
+        await etag.guard(HealthProfile, partial(health_profile_db.get_health_profile, tx, patient_id))
         changes = smoking.settle(await health_profile_db.get_health_profile(tx, patient_id), changes)
         await health_profile_db.set_health_profile(tx, patient_id, changes)
         await scores.refresh(tx, patient_id)
