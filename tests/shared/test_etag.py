@@ -83,7 +83,7 @@ READ = [
     (service, route.path)
     for service in SERVICES
     for route in routes(service)
-    if route.tagged and "GET" in route.methods
+    if route.tagged and "GET" in (route.methods or ())
 ]
 QUERIES = {PATIENT + "/observations/trends": {"code": "29463-7"}}
 

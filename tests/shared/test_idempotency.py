@@ -116,16 +116,7 @@ def test_sent_again_it_gives_the_first_answer_and_creates_nothing(
     assert again.headers["x-request-id"] != first.headers["x-request-id"]
     assert first.headers["location"].startswith(("/api/v1/", "/users/"))
     assert count_all(owner) == rows
-    for other_url, other_body in (
-        (url, body | {"unknown": 1}),
-        (url, CREATIONS[service, path](institution) | {"x": 1}),
-    ):
-        assert client.post(other_url, json=other_body, headers=keyed(key)).status_code == 422
-    changed = (
-        CREATIONS[service, path](institution)
-        if path != PATIENTS + "/{patient_id}/observations"
-        else body | {"value": 90}
-    )
+    changed = body | {"value": 90} if path.endswith("/observations") else CREATIONS[service, path](institution)
     problem = assert_problem(client.post(url, json=changed, headers=keyed(key)), 422, "idempotency_key_reused")
     assert problem["errors"][0]["field"] == "Idempotency-Key"
     assert count_all(owner) == rows
