@@ -97,8 +97,7 @@ async def guard(model: type[BaseModel], read: Callable[[], Awaitable[Any]]) -> N
     """
     stated = _stated.get()
     if stated:
-        row = await read()
-        stated.check(tag_of(model.model_validate(row).model_dump_json(by_alias=True).encode()) if row else None)
+        stated.check(tag_of(model.model_validate(await read()).model_dump_json(by_alias=True).encode()))
 
 
 def guard_untagged() -> None:

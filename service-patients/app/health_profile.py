@@ -12,11 +12,17 @@ from shared.schemas import Update
 
 from . import db, health_profile_db, scores, smoking
 from .domain import NewHealthProfile, refuse_before_birth
-from .scope import scope_of, writing
+from .scope import reading, scope_of, writing
 
 
 class HealthProfileUpdate(NewHealthProfile, Update):
     """Any subset of a health profile; null: unknown. What contradicts the new word about smoking gives way to it."""
+
+
+async def get_health_profile(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
+    """A patient's health profile; recorded in the audit trail. Raises PatientNotFound."""
+    event = reading(res, caller, "health_profile")
+    return await health_profile_db.find_health_profile(res.db, patient_id, scope_of(caller), event)
 
 
 async def update_health_profile(

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from psycopg2.extras import RealDictCursor
 
 from shared.etag import Tags
 from shared.routes import FleetRoute
@@ -190,6 +191,7 @@ CHANGES = [
     Change("doctors", "PUT", DOCTOR, {"years_experience": 8, "contact_phone": "55 1000 0002"}),
     Change("institutions", "PUT", INSTITUTION + "{institution_id}", {"website": "https://clinica.example.com"}),
     Change("patients", "PUT", PATIENT, {"first_name": "Josefa", "contact_phone": "55 1000 0003"}),
+    Change("patients", "PUT", PATIENT + "/health-profile", {"weight_kg": 81}),
     Change("patients", "PATCH", PATIENT + "/appointments/{appointment_id}", {"status": "confirmed"}),
     *(
         Change("patients", method, f"{PATIENT}/{kind}/{{entry_id}}", changed if method == "PUT" else None, new)
@@ -201,7 +203,7 @@ CHANGES = [
     Change("doctors", "DELETE", DOCTOR),
     Change("institutions", "DELETE", INSTITUTION + "{institution_id}"),
 ]
-ELSEWHERE = {("PUT", PATIENT + "/health-profile"), ("DELETE", "/auth/sessions/{session_id}")}
+ELSEWHERE = {("DELETE", "/auth/sessions/{session_id}")}
 
 
 def test_every_guarded_route_is_tried_here() -> None:
@@ -256,12 +258,15 @@ def test_only_the_version_that_is_meant_is_changed(changing: World, change: Chan
         assert ask(If_Match=client.put(url, json=change.body).headers["etag"]).status_code == 200
 
 
-def test_a_health_profile_is_guarded_by_the_tag_of_its_own_put(world: World) -> None:
-    client, url = world.patient.patients, world.url(PATIENT + "/health-profile")
-    tag = client.put(url, json={"weight_kg": 80}).headers["etag"]
-    assert_problem(client.put(url, json={"weight_kg": 81}, headers={"If-Match": '"x"'}), 412, "precondition_failed")
-    assert client.put(url, json={"weight_kg": 82}, headers={"If-Match": tag}).json()["weight_kg"] == 82
-    assert_problem(client.put(url, json={"weight_kg": 83}, headers={"If-Match": tag}), 412, "precondition_failed")
+def test_a_patient_without_a_profile_has_one_of_which_nothing_is_known(api: Api, owner: RealDictCursor) -> None:
+    patient = api.new_patient(institution=api.new_institution())
+    owner.execute("DELETE FROM health_profiles WHERE patient_id = %s", (patient.id,))
+    url = f"/api/v1/patients/{patient.id}/health-profile"
+    unknown = patient.patients.get(url)
+    assert unknown.status_code == 200 and set(unknown.json().values()) == {None}
+    tag = {"If-Match": unknown.headers["etag"]}
+    assert patient.patients.put(url, json={"weight_kg": 82}, headers=tag).json()["weight_kg"] == 82
+    assert_problem(patient.patients.put(url, json={"weight_kg": 83}, headers=tag), 412, "precondition_failed")
 
 
 def test_a_session_has_no_tag_so_that_any_but_the_star_is_another(api: Api, world: World) -> None:
