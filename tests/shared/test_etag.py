@@ -302,7 +302,7 @@ def test_the_sentence_comes_in_both_languages(world: World) -> None:
     assert len(details) == 2
 
 
-THREADS, ROUNDS = 8, 6
+THREADS, ROUNDS = 6, 4
 
 
 def count_up(read: Callable[[], httpx.Response], write: Callable[[httpx.Response], httpx.Response]) -> None:
