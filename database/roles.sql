@@ -23,6 +23,9 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON users TO {auth};
 GRANT SELECT (id, email, user_type, owner_status, is_active, is_verified, last_login_at, created_at, updated_at)
     ON users TO {doctors}, {institutions}, {patients};
 
+-- The answers kept for creations that are sent again; row-level security shows each role its own.
+GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys TO {auth}, {doctors}, {institutions}, {patients};
+
 -- Catalogues are read by all.
 GRANT SELECT ON countries, regions, municipalities, institution_types, doctor_specialties, sexes, genders, blood_types,
     medical_conditions, medications, allergies, observation_codes TO {doctors}, {institutions}, {patients};

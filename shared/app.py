@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 from uuid import uuid4
@@ -16,9 +16,10 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import context, errors, health
+from . import context, errors, headers, health
 from . import logging as fleet_logging
 from .auth import SCHEME
 from .context import RequestContext
@@ -111,7 +112,7 @@ def create(
         redoc_url=None,
         responses={"default": {"model": ProblemDocument, "description": "A problem document (RFC 9457)."}},
     )
-    app.openapi = _with_password_form(app, settings.auth_public_url)  # type: ignore[method-assign]
+    app.openapi = _with_password_form(app, router.routes, settings.auth_public_url)  # type: ignore[method-assign]
     app.include_router(router)
     app.include_router(_operations)
     app.add_exception_handler(errors.Problem, _render)
@@ -146,11 +147,15 @@ def create(
     return app
 
 
-def _with_password_form(app: FastAPI, auth_public_url: str) -> Callable[[], dict[str, Any]]:
+def _with_password_form(
+    app: FastAPI, routes: Sequence[BaseRoute], auth_public_url: str
+) -> Callable[[], dict[str, Any]]:
     """The OpenAPI document whose Authorize button logs in at the auth service, wherever `/docs` is shown."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            headers.declare(generate(), routes)
         document = generate()
         flow = {"tokenUrl": f"{auth_public_url}/auth/token", "scopes": {}}
         schemes = document["components"].get("securitySchemes", {})

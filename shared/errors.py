@@ -219,10 +219,27 @@ class InvalidTransition(Problem):
         super().__init__({"current": current, "allowed": ", ".join(allowed) or "–"}, members=members)
 
 
+class IdempotencyKeyInUse(Problem):
+    """The first creation with the key is under way: its answer is there in a moment, or it has failed by then."""
+
+    status, code = 409, "idempotency_key_in_use"
+    es = "La primera solicitud con esa clave de idempotencia sigue en curso. Repítala en un momento."
+    en = "The first request with that idempotency key is still under way. Please send it again in a moment."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "1"})
+
+
 class InstitutionDeleted(Problem):
     status, code = 409, "institution_deleted"
     es = "Su institución está eliminada; restáurela primero."
     en = "The institution it belongs to is deleted; restore that one first."
+
+
+class PreconditionFailed(Problem):
+    status, code = 412, "precondition_failed"
+    es = "El recurso ya no es el que usted conoce. Consúltelo de nuevo antes de cambiarlo."
+    en = "The resource is no longer as you know it. Please read it again before you change it."
 
 
 class BodyTooLarge(Problem):
@@ -277,6 +294,12 @@ class PasswordTooCommon(FieldRejected):
     code, field_name = "password_too_common", "password"
     es = "Esa contraseña es demasiado común o fácil de adivinar. Elija otra."
     en = "That password is too common or too easy to guess. Please choose another."
+
+
+class IdempotencyKeyReused(FieldRejected):
+    code, field_name = "idempotency_key_reused", "Idempotency-Key"
+    es = "Esa clave de idempotencia ya se usó con otra solicitud."
+    en = "That idempotency key has been used with another request."
 
 
 class UnknownReference(FieldRejected):

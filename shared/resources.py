@@ -6,6 +6,7 @@ from redis.asyncio import Redis
 
 from . import redis as redis_client
 from .auth_client import AuthClient
+from .idempotency import Creations
 from .keys import PublishedKeys, SharedSecrets, VerificationKeys
 from .pagination import Cursors
 from .postgres import Database
@@ -26,6 +27,7 @@ class Resources:
     cursors: Cursors
     rates: Rates
     keys: VerificationKeys
+    creations: Creations
 
     @classmethod
     def build(cls, service: str, settings: Settings, keys: VerificationKeys) -> "Resources":
@@ -36,7 +38,8 @@ class Resources:
             Sessions(redis, settings),
             Rates(redis, settings, service),
         )
-        return cls(service, settings, Database(settings), redis, sessions, cursors, rates, keys)
+        creations = Creations(settings, service)
+        return cls(service, settings, Database(settings), redis, sessions, cursors, rates, keys, creations)
 
     async def close(self) -> None:
         """Close every connection."""

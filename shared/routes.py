@@ -8,7 +8,9 @@ from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Cookie, Form, Header, Path
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
+from . import etag, idempotency
 from .auth import CallerOf, authenticate, count_public
 from .errors import BodyTooLarge, NotAcceptable, UnsupportedMediaType, ValidationFailed
 from .resources import Resources
@@ -29,6 +31,10 @@ class FleetRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         """FastAPI's handler behind the checks that have to come first."""
         handler = super().get_route_handler()
+        if self.creates:
+            handler = idempotency.repeatable(handler)
+        if self.tagged:
+            handler = etag.tagged(handler)
         callers = self.callers
         parameters = _query_parameters(self.dependant)
         takes_form = self.body_field is not None and isinstance(self.body_field.field_info, Form)
@@ -48,6 +54,7 @@ class FleetRoute(APIRoute):
             unknown = [unknown_parameter(name, parameters) for name in request.query_params if name not in parameters]
             if unknown:
                 raise ValidationFailed(*unknown)
+            etag.enter(request)
             response = await handler(request)
             response.headers.setdefault("Cache-Control", NO_STORE)
             return response
@@ -61,6 +68,30 @@ class FleetRoute(APIRoute):
             if isinstance(dependency.call, CallerOf):
                 return dependency.call
         return None
+
+    @property
+    def creates(self) -> bool:
+        """Whether it takes an Idempotency-Key."""
+        return self.callers is not None and self.status_code == 201
+
+    @property
+    def _verbs(self) -> set[str]:
+        return self.methods or set()
+
+    @property
+    def guarded(self) -> bool:
+        """Whether If-Match guards what it changes."""
+        return self.callers is not None and bool(self._verbs & {"PUT", "PATCH", "DELETE"})
+
+    @property
+    def tagged(self) -> bool:
+        """Whether its answers carry an ETag: they are one resource of a model, no list; of a POST, what has an id."""
+        model = self.response_model
+        if self.callers is None or not isinstance(model, type) or not issubclass(model, BaseModel):
+            return False
+        if {"items", "next_cursor"} & model.model_fields.keys():
+            return False
+        return "POST" not in self._verbs or "id" in model.model_fields
 
 
 async def _read_body(request: Request, limit: int) -> bytes:

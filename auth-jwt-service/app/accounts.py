@@ -1,11 +1,13 @@
 """Accounts: created for an entity that is about to appear, listed, enabled and disabled by admins."""
 
 from datetime import datetime
+from functools import partial
 from typing import Literal
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel, Field
 
+from shared import etag, idempotency
 from shared.caller import STRANGER, Caller
 from shared.pagination import Page, PageQuery
 from shared.postgres import Row
@@ -63,12 +65,15 @@ async def create_account(res: AuthResources, caller: Caller, account: NewAccount
 
     Raises PasswordTooShort, PasswordTooLong, PasswordTooCommon, EmailTaken, AccountExists.
     """
+    if (answer := await idempotency.find(res.db)) is not None:
+        return answer
     check_rules(account.password, account.email, res.settings.password_min_length)
     password_hash = await res.hasher.hash(account.password)
     async with res.db.transaction() as tx:
         await db.delete_abandoned_users(tx)
         row = await db.insert_user(tx, account.reference_id, account.email, password_hash, account.user_type, "missing")
         await events.record(res, tx, "account_create", caller, about=events.account_of(row))
+        await idempotency.keep(tx, row)
     return row
 
 
@@ -105,6 +110,7 @@ async def update_account(res: AuthResources, caller: Caller, user_id: UUID, upda
     if user_id == caller.user_id and not update.is_active:
         raise OwnAccount
     async with res.db.transaction() as tx:
+        await etag.guard(Account, partial(db.hold_account, tx, user_id))
         row = await db.update_is_active(tx, user_id, update.is_active)
         action = "account_enable" if update.is_active else "account_disable"
         await events.record(res, tx, action, caller, about=events.account_of(row))

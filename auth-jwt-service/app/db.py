@@ -29,6 +29,8 @@ FIND_CREDENTIALS_BY_ID = """
 
 GET_ACCOUNT = "SELECT " + _ACCOUNT + " FROM users WHERE id = %(id)s AND owner_status <> 'missing'"
 
+HOLD_ACCOUNT = GET_ACCOUNT + " FOR NO KEY UPDATE"
+
 LIST_ACCOUNTS = (
     "SELECT "
     + _ACCOUNT
@@ -104,6 +106,11 @@ async def find_credentials_by_id(executor: Executor, user_id: UUID) -> Row | Non
 async def get_account(executor: Executor, user_id: UUID) -> Row:
     """An account. Raises AccountNotFound."""
     return _found(await executor.fetch_one(GET_ACCOUNT, {"id": user_id}))
+
+
+async def hold_account(executor: Executor, user_id: UUID) -> Row:
+    """An account that nobody else changes until the transaction ends. Raises AccountNotFound."""
+    return _found(await executor.fetch_one(HOLD_ACCOUNT, {"id": user_id}))
 
 
 async def list_accounts(executor: Executor, filters: dict[str, Any], after: list[Any], limit: int) -> list[Row]:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from shared import errors, tokens
+from shared import errors, etag, tokens
 from shared.caller import Caller
 from shared.context import current
 from shared.login import Credential, Login, LoginName
@@ -246,6 +246,8 @@ async def list_sessions(res: AuthResources, caller: Caller) -> SessionItems:
 async def end_session(res: AuthResources, caller: Caller, session_id: UUID) -> None:
     """End one of the caller's sessions. Raises SessionNotFound."""
     own = {session.id for session in await res.sessions.list_of(caller.user_id)}
+    if session_id in own:
+        etag.guard_untagged()
     if session_id not in own or not await res.sessions.end(session_id):
         raise SessionNotFound
     await events.record(res, res.db, "logout", caller, session_id=str(session_id))

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, FastAPI, Form, Query
+from fastapi import APIRouter, Depends, FastAPI, Form, Query, Response
 
 from shared import app as factory
 from shared.auth import AdminCaller, AnyCaller, BearerToken, CallerOf, Introduction, OptionalToken
@@ -100,9 +100,13 @@ async def get_keys(res: Res) -> dict[str, list[dict[str, Any]]]:
 
 
 @router.post("/users/create", status_code=201, response_model=accounts.Account, tags=["users"])
-async def create_user(body: accounts.NewAccount, caller: ServiceOrAdminCaller, res: Res) -> dict[str, Any]:
+async def create_user(
+    body: accounts.NewAccount, caller: ServiceOrAdminCaller, res: Res, response: Response
+) -> dict[str, Any]:
     """Create the account of a patient, doctor or institution that is about to be created with the same id."""
-    return await accounts.create_account(res, caller, body)
+    account = await accounts.create_account(res, caller, body)
+    response.headers["Location"] = f"/users/{account['id']}"
+    return account
 
 
 @router.get("/users", response_model=Page[accounts.Account], tags=["users"])

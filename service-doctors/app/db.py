@@ -137,6 +137,13 @@ UPDATE_DOCTOR = sql.SQL("""
       AND (%(caller_type)s = 'admin' OR id = %(caller_id)s OR institution_id = %(caller_id)s)
 """)
 
+# Who changes a doctor or how to reach it waits for whoever else does.
+HOLD_DOCTOR = """
+    SELECT id FROM doctors WHERE id = %(id)s AND deleted_at IS NULL
+      AND (%(caller_type)s = 'admin' OR id = %(caller_id)s OR institution_id = %(caller_id)s)
+    FOR NO KEY UPDATE
+"""
+
 SOFT_DELETE_DOCTOR = """
     UPDATE doctors SET deleted_at = now() WHERE id = %(id)s AND deleted_at IS NULL
       AND (%(caller_type)s = 'admin' OR institution_id = %(caller_id)s)
@@ -251,6 +258,12 @@ async def update_doctor(executor: Executor, doctor_id: UUID, scope: dict[str, An
     with named_errors(_CONSTRAINTS):
         if not await executor.execute(statement, {**changes, "id": doctor_id, **scope}):
             raise DoctorNotFound
+
+
+async def hold_doctor(executor: Executor, doctor_id: UUID, scope: dict[str, Any]) -> None:
+    """Keep a doctor within the caller's scope as it is until the transaction ends. Raises DoctorNotFound."""
+    if await executor.fetch_one(HOLD_DOCTOR, {"id": doctor_id, **scope}) is None:
+        raise DoctorNotFound
 
 
 async def soft_delete_doctor(executor: Executor, doctor_id: UUID, scope: dict[str, Any]) -> None:

@@ -2,17 +2,18 @@
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel, Field
 
-from shared import associations, audit, contacts
+from shared import associations, audit, contacts, etag, idempotency
 from shared.appointments import cancel_void
 from shared.caller import Caller
 from shared.errors import Forbidden, PatientNotFound
 from shared.pagination import Page, PageQuery
-from shared.postgres import Row
+from shared.postgres import Executor, Row
 from shared.record import MedicalRecord, RiskLevel, ValidationStatus
 from shared.resources import ClientResources
 from shared.schemas import ABSENT, Body, ContactEmail, Update
@@ -213,6 +214,8 @@ async def create_doctor(res: ClientResources, caller: Caller, new: NewDoctor) ->
     Raises Forbidden (an institution creates its own doctors only), UnknownReference, EmailTaken, LicenseTaken.
     """
     _refuse_other_institution(caller, new.institution_id)
+    if (answer := await idempotency.find(res.db)) is not None:
+        return answer
     doctor_id = uuid4()
     await associations.hold_institution(res.db, new.institution_id)  # a plain mistake is told before an account is made
     # The account comes first and opens nothing until its doctor exists; left alone, it is swept.
@@ -223,7 +226,9 @@ async def create_doctor(res: ClientResources, caller: Caller, new: NewDoctor) ->
         await db.insert_doctor(tx, {"id": doctor_id, **columns})
         await contacts.insert_email(tx, "doctor", doctor_id, new.contact_email.email_address)
         await contacts.update_primary_phone(tx, "doctor", doctor_id, new.contact_phone)
-        return await db.get_doctor(tx, doctor_id, scope_of(caller))
+        doctor = await db.get_doctor(tx, doctor_id, scope_of(caller))
+        await idempotency.keep(tx, doctor)
+        return doctor
 
 
 async def update_doctor(res: ClientResources, caller: Caller, doctor_id: UUID, update: DoctorUpdate) -> Row:
@@ -237,6 +242,7 @@ async def update_doctor(res: ClientResources, caller: Caller, doctor_id: UUID, u
             _refuse_other_institution(caller, changes["institution_id"])
             await associations.hold_institution(tx, changes["institution_id"])
         own = {column: value for column, value in changes.items() if column != "contact_phone"}
+        await etag.guard(Doctor, partial(_held_doctor, tx, caller, doctor_id))
         await db.update_doctor(tx, doctor_id, scope_of(caller), own)
         if "contact_phone" in changes:
             await contacts.update_primary_phone(tx, "doctor", doctor_id, changes["contact_phone"])
@@ -246,6 +252,7 @@ async def update_doctor(res: ClientResources, caller: Caller, doctor_id: UUID, u
 async def delete_doctor(res: ClientResources, caller: Caller, doctor_id: UUID) -> None:
     """Hide a doctor, cancel what it has ahead, close its account, end its sessions. Raises DoctorNotFound."""
     async with res.db.transaction() as tx:
+        await etag.guard(Doctor, partial(_held_doctor, tx, caller, doctor_id))
         await db.soft_delete_doctor(tx, doctor_id, scope_of(caller))
         await cancel_void(tx, res.service, caller, doctor_id)
         # Before the commit: if Redis is away nothing is deleted, and a login that races finds the account closed.
@@ -277,8 +284,10 @@ async def get_own_profile(res: ClientResources, caller: Caller) -> Row:
 
 async def update_own_profile(res: ClientResources, caller: Caller, update: OwnProfileUpdate) -> Row:
     """Change what a doctor may change of itself. Raises UnknownReference."""
+    changes = update.changes()
     async with res.db.transaction() as tx:
-        await db.update_doctor(tx, caller.user_id, scope_of(caller), update.changes())
+        await etag.guard(OwnProfile, partial(_held_own_profile, tx, caller))
+        await db.update_doctor(tx, caller.user_id, scope_of(caller), changes)
         return _own_profile(await db.get_doctor(tx, caller.user_id, scope_of(caller)))
 
 
@@ -317,6 +326,15 @@ async def list_specialties(res: ClientResources) -> dict[str, Any]:
 def _refuse_other_institution(caller: Caller, institution_id: UUID) -> None:
     if not caller.is_admin and institution_id != caller.user_id:
         raise Forbidden
+
+
+async def _held_doctor(tx: Executor, caller: Caller, doctor_id: UUID) -> Row:
+    await db.hold_doctor(tx, doctor_id, scope_of(caller))
+    return await db.get_doctor(tx, doctor_id, scope_of(caller))
+
+
+async def _held_own_profile(tx: Executor, caller: Caller) -> Row:
+    return _own_profile(await _held_doctor(tx, caller, caller.user_id))
 
 
 def _own_profile(doctor: Row) -> Row:

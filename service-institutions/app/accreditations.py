@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from shared import audit
+from shared import audit, idempotency
 from shared.caller import Caller
 from shared.dates import Day
 from shared.pagination import Page, PageQuery
@@ -44,9 +44,12 @@ async def add_accreditation(res: ClientResources, caller: Caller, institution_id
     """Add an accreditation to an institution. Raises InstitutionNotFound, AccreditationEndsBeforeItBegins."""
     async with res.db.transaction() as tx:
         await db.lock_institution(tx, institution_id)
+        if (answer := await idempotency.find(tx)) is not None:
+            return answer
         accreditation = await accreditations_db.insert_accreditation(tx, institution_id, new.model_dump())
         detail = {"institution_id": str(institution_id), "accreditation_id": str(accreditation["id"])}
         await audit.record(tx, audit.parameters(res.service, caller, "create", "accreditation", detail=detail))
+        await idempotency.keep(tx, accreditation)
         return accreditation
 
 

@@ -2,16 +2,17 @@
 
 import re
 from datetime import date, datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, HttpUrl, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from shared import audit, contacts
+from shared import audit, contacts, etag, idempotency
 from shared.caller import Caller
 from shared.pagination import Page, PageQuery
-from shared.postgres import Row
+from shared.postgres import Executor, Row
 from shared.record import RiskLevel, ValidationStatus
 from shared.resources import ClientResources
 from shared.schemas import ABSENT, Body, CatalogueId, ContactEmail, Update
@@ -266,6 +267,8 @@ async def create_institution(res: ClientResources, new: NewInstitution) -> Row:
 
     Raises UnknownReference, RegionNotInCountry, EmailTaken, LicenseTaken.
     """
+    if (answer := await idempotency.find(res.db)) is not None:
+        return answer
     institution_id = uuid4()
     # The account comes first and opens nothing until its institution exists; left alone, it is swept.
     await res.auth.create_user(new.contact_email.email_address, new.password, "institution", institution_id)
@@ -275,7 +278,9 @@ async def create_institution(res: ClientResources, new: NewInstitution) -> Row:
         await contacts.insert_email(tx, "institution", institution_id, new.contact_email.email_address)
         await contacts.update_primary_phone(tx, "institution", institution_id, new.contact_phone)
         await db.update_address(tx, institution_id, _columns(new.address))
-        return await db.get_institution(tx, institution_id)
+        institution = await db.get_institution(tx, institution_id)
+        await idempotency.keep(tx, institution)
+        return institution
 
 
 async def update_institution(res: ClientResources, institution_id: UUID, update: InstitutionUpdate) -> Row:
@@ -286,6 +291,7 @@ async def update_institution(res: ClientResources, institution_id: UUID, update:
     changes = update.changes()
     own = {column: value for column, value in changes.items() if column not in ("contact_phone", "address")}
     async with res.db.transaction() as tx:
+        await etag.guard(Institution, partial(_held_institution, tx, institution_id))
         await db.update_institution(tx, institution_id, own)
         if "contact_phone" in changes:
             await contacts.update_primary_phone(tx, "institution", institution_id, update.contact_phone)
@@ -298,6 +304,7 @@ async def delete_institution(res: ClientResources, institution_id: UUID) -> None
     """Hide an institution, close its account and end its sessions. Raises InstitutionNotFound, InstitutionInUse."""
     async with res.db.transaction() as tx:
         await db.lock_institution(tx, institution_id)
+        await etag.guard(Institution, partial(db.get_institution, tx, institution_id))
         await db.soft_delete_institution(tx, institution_id)
         # Before the commit: if Redis is away nothing is deleted, and a login that races finds the account closed.
         await res.sessions.end_all(institution_id)
@@ -350,6 +357,11 @@ async def list_regions(res: ClientResources, country: str | None) -> dict[str, A
 async def list_municipalities(res: ClientResources, region_id: int) -> dict[str, Any]:
     """The municipalities of a region."""
     return {"items": await db.list_municipalities(res.db, region_id)}
+
+
+async def _held_institution(tx: Executor, institution_id: UUID) -> Row:
+    await db.lock_institution(tx, institution_id)
+    return await db.get_institution(tx, institution_id)
 
 
 def _columns(address: NewAddress | None) -> dict[str, Any] | None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated
 from uuid import UUID, uuid4
 
 from pydantic import BeforeValidator, Field
 
-from shared import audit
-from shared.appointments import AppointmentStatus
+from shared import audit, etag, idempotency
+from shared.appointments import Appointment, AppointmentStatus
 from shared.caller import Caller
 from shared.history import check_move
 from shared.moments import From, Moment, To
@@ -20,7 +21,7 @@ from shared.text import clean
 
 from . import appointments_db, db
 from .errors import AppointmentInThePast, AppointmentNotFound, EndRejected, NoDoctor, NotItsDoctor
-from .scope import items_of, reading, scope_of, writing
+from .scope import answered_before, items_of, reading, scope_of, writing
 
 USUAL_MINUTES, LEAST_MINUTES, MOST_MINUTES = 30, 5, 480
 
@@ -92,11 +93,14 @@ async def make_appointment(res: ClientResources, caller: Caller, patient_id: UUI
     Raises EndRejected, AppointmentInThePast, PatientNotFound, NoDoctor, NotItsDoctor, SlotTaken.
     """
     ends_at = end_of(new)
-    if new.starts_at < datetime.now(UTC) and caller.user_type not in ("doctor", "admin"):
-        raise AppointmentInThePast
+    in_the_past = new.starts_at < datetime.now(UTC) and caller.user_type not in ("doctor", "admin")
     appointment_id, scope = uuid4(), scope_of(caller)
     async with res.db.transaction() as tx:
         doctor_id = await appointments_db.get_doctor(tx, patient_id, scope)
+        if (answer := await answered_before(tx, res, caller, "appointment", patient_id)) is not None:
+            return answer
+        if in_the_past:  # told after the answer of before: the appointment was not past then
+            raise AppointmentInThePast
         if doctor_id is None:
             raise NoDoctor
         if new.doctor_id not in (None, doctor_id):
@@ -106,7 +110,9 @@ async def make_appointment(res: ClientResources, caller: Caller, patient_id: UUI
         await appointments_db.insert_appointment(tx, {**columns, "starts_at": new.starts_at, "ends_at": ends_at})
         event = writing(res, caller, "create", patient_id, "appointment", appointment_id=str(appointment_id))
         await audit.record(tx, event)
-        return await appointments_db.get_appointment(tx, appointment_id)
+        appointment = await appointments_db.get_appointment(tx, appointment_id)
+        await idempotency.keep(tx, appointment)
+        return appointment
 
 
 async def move_appointment(
@@ -116,6 +122,7 @@ async def move_appointment(
     async with res.db.transaction() as tx:
         await db.hold_patient(tx, patient_id, scope_of(caller))
         status = await appointments_db.hold_status(tx, patient_id, appointment_id)
+        await etag.guard(Appointment, partial(appointments_db.get_appointment, tx, appointment_id))
         check_move(_MOVES, status, update.status)
         await appointments_db.update_status(tx, appointment_id, update.status)
         move = {"appointment_id": str(appointment_id), "from": status, "to": update.status}

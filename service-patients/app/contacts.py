@@ -3,12 +3,14 @@
 They are ways to reach the patient: the e-mail of its account, the login, stays what it is.
 """
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
-from shared import audit
+from shared import audit, etag, idempotency
 from shared.caller import Caller
 from shared.postgres import Row
 from shared.resources import ClientResources
@@ -17,8 +19,9 @@ from shared.text import Email, Phone, Text, clean
 
 from . import contacts_db, db
 from .contacts_db import Kind
+from .domain import AddressContact, EmailContact, PhoneContact
 from .errors import LastEmail
-from .scope import scope_of, writing
+from .scope import answered_before, scope_of, writing
 
 PostalCode = Annotated[str, Field(min_length=1, max_length=20), BeforeValidator(clean)]
 
@@ -53,6 +56,13 @@ class NewAddress(NewContact):
     country_id: CatalogueId | None = None
     postal_code: PostalCode | None = None
     address_type: Literal["home", "work", "other"] = "home"
+
+
+_MODELS: Mapping[Kind, type[BaseModel]] = {
+    contacts_db.EMAILS: EmailContact,
+    contacts_db.PHONES: PhoneContact,
+    contacts_db.ADDRESSES: AddressContact,
+}
 
 
 async def add_email(res: ClientResources, caller: Caller, patient_id: UUID, new: NewEmail) -> Row:
@@ -91,16 +101,20 @@ async def _add(res: ClientResources, caller: Caller, kind: Kind, patient_id: UUI
     fields: dict[str, Any] = new.model_dump(exclude={"is_primary"})
     async with res.db.transaction() as tx:
         await db.hold_patient(tx, patient_id, scope_of(caller))
+        if (answer := await answered_before(tx, res, caller, kind.name, patient_id)) is not None:
+            return answer
         if new.is_primary:
             await contacts_db.demote_primary(tx, kind, patient_id)
         contact = await contacts_db.insert_contact(tx, kind, patient_id, fields)
         await audit.record(tx, writing(res, caller, "create", patient_id, kind.name, id=str(contact["id"])))
+        await idempotency.keep(tx, contact)
         return contact
 
 
 async def _delete(res: ClientResources, caller: Caller, kind: Kind, patient_id: UUID, contact_id: UUID) -> None:
     async with res.db.transaction() as tx:
         await db.hold_patient(tx, patient_id, scope_of(caller))
+        await etag.guard(_MODELS[kind], partial(contacts_db.get_contact, tx, kind, patient_id, contact_id))
         if await contacts_db.delete_contact(tx, kind, patient_id, contact_id):
             others = await contacts_db.promote_oldest(tx, kind, patient_id)
             if kind is contacts_db.EMAILS and not others:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from psycopg2 import sql
 
-from shared.context import current
+from shared.context import for_language
 from shared.errors import RegionNotInCountry, UnknownReference
 from shared.postgres import Executor, NamedErrors, Row, named_errors
 
@@ -25,10 +25,16 @@ class Kind:
 
 
 EMAILS = Kind(
-    "email", "emails", "SELECT id, email_address, email_type, is_primary, is_verified FROM emails WHERE id = %(id)s"
+    "email",
+    "emails",
+    "SELECT id, email_address, email_type, is_primary, is_verified "
+    "FROM emails WHERE id = %(id)s AND entity_id = %(patient_id)s",
 )
 PHONES = Kind(
-    "phone", "phones", "SELECT id, phone_number, phone_type, is_primary, is_verified FROM phones WHERE id = %(id)s"
+    "phone",
+    "phones",
+    "SELECT id, phone_number, phone_type, is_primary, is_verified "
+    "FROM phones WHERE id = %(id)s AND entity_id = %(patient_id)s",
 )
 ADDRESSES = Kind(
     "address",
@@ -40,7 +46,7 @@ ADDRESSES = Kind(
     FROM addresses a
     LEFT JOIN regions r ON r.id = a.region_id
     LEFT JOIN countries c ON c.id = a.country_id
-    WHERE a.id = %(id)s
+    WHERE a.id = %(id)s AND a.entity_id = %(patient_id)s
     """,
 )
 
@@ -97,7 +103,13 @@ async def insert_contact(executor: Executor, kind: Kind, patient_id: UUID, field
     )
     with named_errors(_CONSTRAINTS):
         row = _found(await executor.fetch_one(statement, {**fields, "patient_id": patient_id}))
-    return _found(await executor.fetch_one(kind.select, {**row, "language": current().language}))
+    return await get_contact(executor, kind, patient_id, row["id"])
+
+
+async def get_contact(executor: Executor, kind: Kind, patient_id: UUID, contact_id: UUID) -> Row:
+    """A contact as the profile shows it. Raises ContactNotFound."""
+    parameters = {"id": contact_id, "patient_id": patient_id, **for_language()}
+    return _found(await executor.fetch_one(kind.select, parameters))
 
 
 async def delete_contact(executor: Executor, kind: Kind, patient_id: UUID, contact_id: UUID) -> bool:

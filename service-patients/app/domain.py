@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from shared import associations, audit, contacts
+from shared import associations, audit, contacts, etag, idempotency
 from shared.appointments import Appointment, cancel_void
 from shared.caller import Caller
 from shared.context import current
@@ -25,7 +26,7 @@ from . import db, indicators, scores, smoking
 from .activity import Activity, describe
 from .errors import AssociationRequired, BeforeBirth, EmergencyContactIncomplete, PossibleDuplicate
 from .indicators import BmiClass
-from .scope import reading, scope_of, writing
+from .scope import answered_before, reading, scope_of, writing
 from .scores import CardiovascularRiskDetail, HealthScoreDetail
 
 
@@ -314,6 +315,8 @@ async def create_patient(
     PossibleDuplicate (unless allowed).
     """
     owners = owners_of(caller, new.doctor_id, new.institution_id)
+    if (answer := await answered_before(res.db, res, caller, "patient")) is not None:
+        return answer
     refuse_incomplete_contact(new.emergency_contact_name, new.emergency_contact_phone)
     profile = new_health_profile(new)
     patient_id, email = uuid4(), new.contact_email.email_address
@@ -331,7 +334,9 @@ async def create_patient(
             await contacts.update_primary_phone(tx, "patient", patient_id, new.contact_phone)
             await scores.refresh(tx, patient_id)
             await audit.record(tx, writing(res, caller, "create", patient_id))
-            return with_age(await db.get_patient(tx, patient_id))
+            patient = with_age(await db.get_patient(tx, patient_id))
+            await idempotency.keep(tx, patient)
+            return patient
     # After the commit, which keeps the record of whom the caller has been told of.
     raise PossibleDuplicate(namesakes)
 
@@ -351,6 +356,7 @@ async def update_patient(res: ClientResources, caller: Caller, patient_id: UUID,
     own = {column: value for column, value in changes.items() if column != "contact_phone"}
     async with res.db.transaction() as tx:
         await _hold_owners(tx, owners)
+        await etag.guard(Patient, partial(_held_patient, tx, caller, patient_id))
         await db.update_patient(tx, patient_id, scope_of(caller), own)
         if "contact_phone" in changes:
             await contacts.update_primary_phone(tx, "patient", patient_id, changes["contact_phone"])
@@ -365,6 +371,7 @@ async def update_patient(res: ClientResources, caller: Caller, patient_id: UUID,
 async def delete_patient(res: ClientResources, caller: Caller, patient_id: UUID) -> None:
     """Hide a patient, cancel what it has ahead, close its account, end its sessions. Raises PatientNotFound."""
     async with res.db.transaction() as tx:
+        await etag.guard(Patient, partial(_held_patient, tx, caller, patient_id))
         await db.soft_delete_patient(tx, patient_id, scope_of(caller))
         await audit.record(tx, writing(res, caller, "delete", patient_id))
         await cancel_void(tx, res.service, caller, patient_id)
@@ -459,6 +466,11 @@ async def _namesakes(tx: Executor, res: ClientResources, caller: Caller, new: Ne
     if found and await db.is_email_taken(tx, new.contact_email.email_address):
         raise EmailTaken
     return found
+
+
+async def _held_patient(tx: Executor, caller: Caller, patient_id: UUID) -> Row:
+    await db.hold_patient(tx, patient_id, scope_of(caller))
+    return with_age(await db.get_patient(tx, patient_id))
 
 
 async def _hold_owners(tx: Executor, owners: dict[str, UUID | None]) -> None:

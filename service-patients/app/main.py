@@ -128,6 +128,12 @@ async def get_profile(patient_id: UUID, caller: AnyCaller, res: Res) -> dict[str
 # The health profile.
 
 
+@router.get("/api/v1/patients/{patient_id}/health-profile", response_model=HealthProfile, tags=["record"])
+async def get_health_profile(patient_id: UUID, caller: AnyCaller, res: Res) -> dict[str, Any]:
+    """A patient's health profile alone; null: unknown."""
+    return await health_profile.get_health_profile(res, caller, patient_id)
+
+
 @router.put("/api/v1/patients/{patient_id}/health-profile", response_model=HealthProfile, tags=["record"])
 async def update_health_profile(
     patient_id: UUID, body: health_profile.HealthProfileUpdate, caller: ProfileWriter, res: Res

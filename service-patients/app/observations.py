@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
-from shared import audit
+from shared import audit, idempotency
 from shared.caller import Caller
 from shared.errors import FieldError, ValidationFailed
 from shared.moments import From, Moment, To
@@ -24,7 +24,7 @@ from shared.text import clean
 
 from . import db, observations_db, scores
 from .errors import ObservationNotFound
-from .scope import found, items_of, reading, scope_of, writing
+from .scope import answered_before, found, items_of, reading, scope_of, writing
 
 SMOKING_STATUSES = ("never", "former", "current")
 # Clocks of clients that run ahead: so much later than now is still now.
@@ -187,6 +187,8 @@ async def _record(
     ]
     async with res.db.transaction() as tx:
         patient = await db.hold_patient(tx, patient_id, scope_of(caller))
+        if (answer := await answered_before(tx, res, caller, "observations", patient_id)) is not None:
+            return list(answer["items"])
         refuse(before_birth(given, patient["date_of_birth"]))
         await _refuse_contradictions(tx, patient_id, given)
         await observations_db.insert_observations(tx, patient_id, [_columns(row) for row in recorded], recorded_by)
@@ -194,7 +196,9 @@ async def _record(
         codes = sorted({row["code"] for row in recorded})
         event = writing(res, caller, "create", patient_id, "observations", codes=codes, count=len(recorded))
         await audit.record(tx, event)
-    return [{**row, "recorded_by": recorded_by} for row in recorded]
+        recorded = [{**row, "recorded_by": recorded_by} for row in recorded]
+        await idempotency.keep(tx, {"items": recorded})
+    return recorded
 
 
 # The path of an observation in the body, what it says, and when it was.

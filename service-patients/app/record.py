@@ -1,14 +1,16 @@
 """Editing the entries of a patient's record: conditions, medications, allergies and the family's history."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
-from shared import audit
+from shared import audit, etag, idempotency
 from shared.caller import Caller
 from shared.postgres import Executor, Row
+from shared.record import Allergy, Condition, FamilyHistoryEntry, Medication
 from shared.resources import ClientResources
 from shared.schemas import ABSENT, Body, CatalogueId, Update
 from shared.text import Note, Text, clean
@@ -16,8 +18,8 @@ from shared.text import Note, Text, clean
 from . import db, domain, record_db, scores
 from .domain import PastDay
 from .errors import ItemNotNamed
-from .record_db import CONDITIONS, EntryId, Kind
-from .scope import scope_of, writing
+from .record_db import ALLERGIES, CONDITIONS, FAMILY_HISTORY, MEDICATIONS, EntryId, Kind
+from .scope import answered_before, scope_of, writing
 
 
 def _on_one_line(value: str) -> str:
@@ -120,6 +122,14 @@ class FamilyHistoryUpdate(FamilyHistoryFields, Update):
     name: TermName = ABSENT
 
 
+_MODELS: Mapping[Kind, type[BaseModel]] = {
+    CONDITIONS: Condition,
+    MEDICATIONS: Medication,
+    ALLERGIES: Allergy,
+    FAMILY_HISTORY: FamilyHistoryEntry,
+}
+
+
 async def add_entry(res: ClientResources, caller: Caller, kind: Kind, patient_id: UUID, new: Body) -> Row:
     """Add an entry to a patient's record; the entry as the record shows it.
 
@@ -130,11 +140,15 @@ async def add_entry(res: ClientResources, caller: Caller, kind: Kind, patient_id
         raise ItemNotNamed(kind.item)
     async with res.db.transaction() as tx:
         patient = await db.hold_patient(tx, patient_id, scope_of(caller))
+        if (answer := await answered_before(tx, res, caller, kind.name, patient_id)) is not None:
+            return answer
         domain.refuse_before_birth(patient["date_of_birth"], fields)
         columns = await _columns(tx, kind, fields)
         entry_id = await record_db.insert_entry(tx, kind, patient_id, columns)
         await _changed(tx, res, caller, "create", kind, patient_id, id=entry_id, item=columns[kind.item])
-        return await record_db.get_entry(tx, kind, patient_id, entry_id)
+        entry = await record_db.get_entry(tx, kind, patient_id, entry_id)
+        await idempotency.keep(tx, entry)
+        return entry
 
 
 async def update_entry(
@@ -151,6 +165,7 @@ async def update_entry(
     async with res.db.transaction() as tx:
         patient = await db.hold_patient(tx, patient_id, scope_of(caller))
         domain.refuse_before_birth(patient["date_of_birth"], changes)
+        await etag.guard(_MODELS[kind], partial(record_db.get_entry, tx, kind, patient_id, entry_id))
         columns = await _columns(tx, kind, changes)
         new_id = await record_db.update_entry(tx, kind, patient_id, entry_id, columns)
         item = {"item": columns[kind.item]} if kind.item in columns else {}
@@ -162,6 +177,7 @@ async def delete_entry(res: ClientResources, caller: Caller, kind: Kind, patient
     """Remove an entry that does not belong in the record. Raises PatientNotFound, EntryNotFound."""
     async with res.db.transaction() as tx:
         await db.hold_patient(tx, patient_id, scope_of(caller))
+        await etag.guard(_MODELS[kind], partial(record_db.get_entry, tx, kind, patient_id, entry_id))
         await record_db.delete_entry(tx, kind, patient_id, entry_id)
         await _changed(tx, res, caller, "delete", kind, patient_id, id=entry_id)
 

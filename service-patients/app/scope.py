@@ -3,10 +3,10 @@
 from typing import Any
 from uuid import UUID
 
-from shared import audit
+from shared import audit, idempotency
 from shared.caller import Caller
 from shared.errors import PatientNotFound
-from shared.postgres import Row
+from shared.postgres import Executor, Row
 from shared.resources import ClientResources
 
 
@@ -25,6 +25,20 @@ def writing(
 ) -> dict[str, Any]:
     """The event of a change of a patient; `detail` holds ids, codes and names of fields, never what people wrote."""
     return audit.parameters(res.service, caller, action, resource, patient_ids=[patient_id], detail=detail)
+
+
+async def answered_before(
+    executor: Executor, res: ClientResources, caller: Caller, resource: str, patient_id: UUID | None = None
+) -> Row | None:
+    """What the creation under way was answered when it was sent before, recorded as a read; None for a new one.
+
+    Without `patient_id`, the answer is the patient. Raises IdempotencyKeyReused.
+    """
+    answer = await idempotency.find(executor)
+    if answer is not None:
+        patient_ids = [patient_id or UUID(answer["id"])]
+        await audit.record(executor, audit.parameters(res.service, caller, "read", resource, patient_ids=patient_ids))
+    return answer
 
 
 def found(row: Row | None) -> Row:

@@ -19,7 +19,7 @@ TABLES = (
     *("users", "audit_events", "audit_chains", "medical_institutions", "doctors", "patients", "health_profiles"),
     *("emails", "phones", "addresses", "patient_conditions", "patient_medications", "patient_allergies"),
     *("patient_family_history", "observations", "patient_validations"),
-    *("institution_verifications", "accreditations", "doctor_status_changes", "appointments"),
+    *("institution_verifications", "accreditations", "doctor_status_changes", "appointments", "idempotency_keys"),
 )
 CATALOGUES = (
     *("countries", "regions", "municipalities", "institution_types", "doctor_specialties", "sexes", "genders"),
@@ -47,6 +47,7 @@ ALLOWED = {
     *(("patients", table, v) for table in ("observations", "patient_validations") for v in ("SELECT", "INSERT")),
     *(("patients", table, "INSERT") for table in ("medical_conditions", "medications", "allergies", "appointments")),
     *((role, "appointments", "SELECT") for role in ("doctors", "patients")),
+    *((role, "idempotency_keys", v) for role in SERVICES for v in ("SELECT", "INSERT", "UPDATE", "DELETE")),
 }
 VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 
@@ -213,6 +214,30 @@ def test_the_auth_role_writes_accounts(connect: Connect) -> None:
         )
         cursor.execute("UPDATE users SET password_hash = 'another' WHERE id = %s", (user_id,))
         cursor.execute("DELETE FROM users WHERE id = %s", (user_id,))
+        assert cursor.rowcount == 1
+
+
+def test_each_role_sees_changes_and_deletes_only_the_answers_that_it_kept_itself(connect: Connect) -> None:
+    caller_id = str(uuid4())
+    keep = "INSERT INTO idempotency_keys (caller_id, key, fingerprint, answer) VALUES (%s, 'key', '', '{}')"
+    kept_by = connect("patients")
+    with kept_by, kept_by.cursor() as cursor:
+        cursor.execute(keep, (caller_id,))
+    for service in ("auth", "doctors", "institutions"):
+        with connect(service).cursor() as cursor:
+            for statement in ("SELECT FROM idempotency_keys", "UPDATE idempotency_keys SET key = 'x'"):
+                cursor.execute(statement)
+                assert cursor.rowcount == 0
+            cursor.execute("DELETE FROM idempotency_keys")
+            assert cursor.rowcount == 0
+            cursor.execute(keep, (caller_id,))  # beside the other's, under the same key
+    refused(
+        connect("doctors"),
+        "INSERT INTO idempotency_keys (owner, caller_id, key, fingerprint, answer) "
+        f"SELECT '{kept_by.info.user}', gen_random_uuid(), 'key', '', '{{}}'",
+    )
+    with kept_by.cursor() as cursor:
+        cursor.execute("SELECT FROM idempotency_keys WHERE caller_id = %s", (caller_id,))
         assert cursor.rowcount == 1
 
 

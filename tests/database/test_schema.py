@@ -121,6 +121,9 @@ BREACHES: dict[str, list[str]] = {
     "ck_accreditations_body": [ACCREDITATION + "'', 'A-1', '2026-01-01', '2027-01-01')"],
     "ck_accreditations_number": [ACCREDITATION + "'CSG', '', '2026-01-01', '2027-01-01')"],
     "ck_accreditations_validity": [ACCREDITATION + "'CSG', 'A-1', '2026-01-01', '2026-01-01')"],
+    "ck_idempotency_keys_key": [
+        "INSERT INTO idempotency_keys (caller_id, key, fingerprint, answer) VALUES (%(doctor)s, '', '', '{}')"
+    ],
     "ck_doctor_status_changes_field": [
         "INSERT INTO doctor_status_changes (doctor_id, field, from_status, to_status, actor_type, actor_id) "
         "VALUES (%(doctor)s, 'fee', 'a', 'b', 'admin', %(nobody)s)"
