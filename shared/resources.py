@@ -1,5 +1,6 @@
 """What a running service holds open, made once at start and passed to its use cases."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from redis.asyncio import Redis
@@ -8,6 +9,7 @@ from . import redis as redis_client
 from .auth_client import AuthClient
 from .idempotency import Creations
 from .keys import PublishedKeys, SharedSecrets, VerificationKeys
+from .metrics import Metric
 from .pagination import Cursors
 from .postgres import Database
 from .rates import Rates
@@ -40,6 +42,10 @@ class Resources:
         )
         creations = Creations(settings, service)
         return cls(service, settings, Database(settings), redis, sessions, cursors, rates, keys, creations)
+
+    def measure(self) -> Iterator[Metric]:
+        """What Prometheus is told of them at each scrape."""
+        yield from self.db.measure()
 
     async def close(self) -> None:
         """Close every connection."""
