@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import context, errors, health
 from . import logging as fleet_logging
+from .admission import Admission
 from .auth import SCHEME
 from .context import RequestContext
 from .language import negotiate
@@ -27,6 +28,7 @@ from .proxies import client_address
 from .resources import ClientResources, Resources
 from .routes import NO_STORE, FleetRoute
 from .settings import Settings
+from .shutdown import Ending
 from .validation import field_errors
 
 VERSION = "0.1.0"
@@ -96,10 +98,13 @@ def create(
     fleet_logging.configure(service, settings.log_level)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         app.state.resources = open_resources(service, settings)
+        app.state.admission = Admission(settings)
+        app.state.ending = Ending(settings.shutdown_drain_seconds)
+        app.state.ending.watch()
         log.info("started")
-        yield
+        yield {"settings": settings, "ending": app.state.ending}  # what shared.connections is told
         await app.state.resources.close()
         log.info("stopped")
 
@@ -254,9 +259,9 @@ _operations = APIRouter(route_class=FleetRoute, tags=["operations"])
 
 
 @_operations.get("/health", response_model=Health, responses={503: {"model": Health}})
-async def get_health(resources: AnyResources, response: Response) -> dict[str, Any]:
-    """Whether this service and what it depends on are up: 200, or 503 while a dependency is down."""
-    report = await health.report(resources, VERSION)
+async def get_health(resources: AnyResources, request: Request, response: Response) -> dict[str, Any]:
+    """Whether this service and what it depends on are up: 200, or 503 while a dependency is down or it is ending."""
+    report = await health.report(resources, VERSION, ending=request.app.state.ending.begun)
     response.status_code = 200 if report["status"] == "healthy" else 503
     return report
 
@@ -269,4 +274,12 @@ async def get_liveness() -> dict[str, str]:
 
 def serve(application: str, port: int) -> None:
     """Run one service by hand on this machine: `python -m app.main`."""
-    uvicorn.run(application, port=port, access_log=False, log_config=None, proxy_headers=False)
+    uvicorn.run(
+        application,
+        port=port,
+        http="shared.connections:BoundedConnection",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        timeout_graceful_shutdown=8,  # more than a request's deadline
+    )
