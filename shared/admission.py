@@ -13,6 +13,9 @@ from contextvars import ContextVar
 from .errors import Busy, DeadlinePassed
 from .settings import Settings
 
+# What has to answer under any load: places, queue and deadline are not for them.
+UNLIMITED = ("/health", "/health/live", "/metrics")
+
 
 class Admission:
     """The places of one process. Raises Busy when too many wait or one waits too long, DeadlinePassed when time is up.
@@ -27,11 +30,12 @@ class Admission:
         self.at_work = 0  # requests that hold a place
         self.waiting = 0  # for a place
         self.aside = 0  # that wait elsewhere and hold none
+        self.refused = 0  # since the start, for want of room
 
-    def check_room(self) -> None:
-        """Raise Busy while the queue is full: before anything else is done, the body not even read."""
-        if self._places.locked() and self.waiting >= self._settings.max_queued_requests:
-            raise Busy
+    @property
+    def full(self) -> bool:
+        """Whether one more request would find no room in the queue."""
+        return self._places.locked() and self.waiting >= self._settings.max_queued_requests
 
     @asynccontextmanager
     async def visit(self) -> AsyncIterator[None]:
@@ -52,7 +56,8 @@ class Admission:
             raise DeadlinePassed from exc
 
     async def _take_place(self) -> None:
-        self.check_room()
+        if self.full:
+            raise Busy
         self.waiting += 1
         try:
             async with asyncio.timeout(self._settings.queue_wait_seconds):

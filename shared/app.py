@@ -1,12 +1,10 @@
 """The app factory: what every service of the fleet does alike, so that its main.py is only routes."""
 
 import logging
-import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
-from uuid import uuid4
 
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -24,6 +22,7 @@ from .admission import Admission
 from .auth import SCHEME
 from .context import RequestContext
 from .language import negotiate
+from .overload import Doorkeeper
 from .proxies import client_address
 from .resources import ClientResources, Resources
 from .routes import NO_STORE, FleetRoute
@@ -35,7 +34,6 @@ VERSION = "0.1.0"
 
 log = logging.getLogger(__name__)
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _BY_STATUS: dict[int, type[errors.Problem]] = {
     404: errors.NotFound,
     405: errors.MethodNotAllowed,
@@ -100,7 +98,6 @@ def create(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         app.state.resources = open_resources(service, settings)
-        app.state.admission = Admission(settings)
         app.state.ending = Ending(settings.shutdown_drain_seconds)
         app.state.ending.watch()
         log.info("started")
@@ -148,6 +145,13 @@ def create(
         ],
     )
     app.add_middleware(RequestMiddleware, settings=settings)
+    app.state.admission = Admission(settings)
+    app.add_middleware(
+        Doorkeeper,
+        admission=app.state.admission,
+        default_language=settings.default_language,
+        allowed_origins=settings.allowed_origins,
+    )
     return app
 
 
@@ -180,8 +184,7 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         request, started, status = Request(scope), time.perf_counter(), 0
-        request_id = request.headers.get("x-request-id", "")
-        request_id = request_id if _REQUEST_ID.fullmatch(request_id) else str(uuid4())
+        request_id = context.request_id_of(request.headers.get("x-request-id"))
         context.enter(
             RequestContext(
                 request_id=request_id,

@@ -11,7 +11,7 @@ from fastapi.params import Cookie, Form, Header, Path
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
-from .admission import Admission
+from .admission import UNLIMITED, Admission
 from .auth import CallerOf, authenticate, count_public
 from .errors import BadRequest, BodyTooLarge, NotAcceptable, RequestTimeout, UnsupportedMediaType, ValidationFailed
 from .resources import Resources
@@ -23,9 +23,6 @@ NO_STORE = "private, no-store"
 
 # What monitors and other services ask for; they have no rate.
 UNCOUNTED = ("/health", "/health/live", "/.well-known/jwks.json", "/auth/login", "/auth/token")
-
-# What has to answer under any load: places, queue and deadline are not for them.
-UNLIMITED = ("/health", "/health/live", "/metrics")
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -45,9 +42,8 @@ class FleetRoute(APIRoute):
             resources: Resources = request.app.state.resources
             if self.path in UNLIMITED:
                 return await answer(request, resources)
-            admission: Admission = request.app.state.admission
-            admission.check_room()
             await _read_body(request, resources.settings)
+            admission: Admission = request.app.state.admission
             async with admission.visit():
                 return await answer(request, resources)
 

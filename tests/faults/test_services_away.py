@@ -48,13 +48,10 @@ def test_killed_in_the_middle_of_creations_nothing_is_half_there(service: str, f
 
     def create_until_stopped() -> None:
         while not stop.is_set():
-            body = patient_body(
-                doctor_id=clinic.doctor.id, contact_phone="55 1000 0001", health_profile={"height_cm": 170}
-            )
-            email = body["contact_email"]["email_address"]
+            email = f"{unique('creado')}@example.com"
             tried.append(email)
             try:
-                said = ask(lambda: clinic.doctor.patients.post("/api/v1/patients", json=body))
+                said = ask(partial(clinic.create_patient, email))
             except httpx.TransportError:
                 stop.wait(0.05)  # it is not there at the moment
                 continue

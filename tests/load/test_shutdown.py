@@ -19,7 +19,7 @@ from dev.processes import wait_until
 from dev.services import Service
 from dev.settings import free_port
 from tests.load.conftest import Start
-from tests.support import PASSWORD, User
+from tests.support import PASSWORD, Api, User
 
 READ = "/api/v1/doctors/me/patients"
 PROFILE = "/api/v1/doctors/me/profile"
@@ -129,9 +129,10 @@ def _answers(url: str) -> bool:
 
 
 def test_restarting_each_of_two_replicas_under_load_loses_no_request(
-    replicas: list[Service], proxy: str, doctor: User
+    replicas: list[Service], proxy: str, doctor: User, api: Api
 ) -> None:
-    """Reads and writes; each is asked once, and nobody asks again."""
+    """Reads, writes and logins; each is asked once, and nobody asks again."""
+    other = api.new_doctor(api.new_institution())
     stop = threading.Event()
     headers = {"Authorization": f"Bearer {doctor.token}"}
     statuses: list[int] = []
@@ -146,7 +147,7 @@ def test_restarting_each_of_two_replicas_under_load_loses_no_request(
     def log_in() -> None:
         with httpx.Client(base_url=proxy, timeout=20) as client:
             while not stop.is_set():
-                credentials = {"email": doctor.email, "password": PASSWORD}
+                credentials = {"email": other.email, "password": PASSWORD}
                 statuses.append(client.post("/auth/login", json=credentials).status_code)
                 stop.wait(0.02)
 
