@@ -136,7 +136,7 @@ class Fleet:
             self._step.stop(within_seconds=1)
         for service in self.services.values():
             service.child.ask_to_stop()
-        deadline = time.monotonic() + Service.stop_seconds
+        deadline = time.monotonic() + max((service.stop_seconds for service in self.services.values()), default=0)
         for service in self.services.values():
             service.child.stop(deadline - time.monotonic())
         for server in (self.valkey, self.postgres):

@@ -19,13 +19,13 @@ OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 class Service(Member):
     """One of the four services, run by uvicorn in its own folder."""
 
-    stop_seconds = GRACEFUL_SECONDS + 1
-
     def __init__(self, name: str, *, host: str, port: int, data_dir: Path, env: Mapping[str, str]) -> None:
+        self.stop_seconds = GRACEFUL_SECONDS + 1 + float(env.get("SHUTDOWN_DRAIN_SECONDS") or 0)
         self._url = f"http://{url_host(host)}:{port}"
         self.child = Child(
             name,
             [sys.executable, "-m", "uvicorn", "app.main:app", "--host", host, "--port", str(port)]
+            + ["--http", "shared.connections:BoundedConnection"]
             + ["--no-access-log", "--no-proxy-headers", "--no-server-header"]
             + ["--timeout-graceful-shutdown", str(GRACEFUL_SECONDS)],
             data_dir=data_dir,

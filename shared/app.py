@@ -2,12 +2,10 @@
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
-from uuid import uuid4
 
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -22,15 +20,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import context, docs, errors, headers, health, metrics, openapi_headers, tracing
 from . import logging as fleet_logging
+from .admission import Admission
 from .auth import SCHEME
 from .context import RequestContext
 from .exporting import SpanExport
 from .language import negotiate
 from .metrics import Metrics
+from .overload import Doorkeeper
 from .proxies import client_address, over_tls
 from .resources import ClientResources, Resources
 from .routes import NO_STORE, FleetRoute
 from .settings import Settings
+from .shutdown import Ending
 from .validation import field_errors
 
 VERSION = "0.1.0"
@@ -40,7 +41,6 @@ NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "auto_configu
 
 log = logging.getLogger(__name__)
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _BY_STATUS: dict[int, type[errors.Problem]] = {
     404: errors.NotFound,
     405: errors.MethodNotAllowed,
@@ -109,14 +109,19 @@ def create(
     fleet_logging.configure(service, settings.log_level)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         fleet_logging.watch(asyncio.get_running_loop())
         app.state.resources = open_resources(service, settings)
         export = SpanExport(service, VERSION, settings)
         app.state.tracer = export.tracer
+        app.state.ending = Ending(settings.shutdown_drain_seconds)
+        app.state.ending.watch()
         log.info("started")
-        with app.state.metrics.including(app.state.resources.measure):
-            yield
+        with (
+            app.state.metrics.including(app.state.resources.measure),
+            app.state.metrics.including(app.state.admission.measure),
+        ):
+            yield {"settings": settings, "ending": app.state.ending}  # what shared.connections is told
         await app.state.resources.close()
         await export.close()
         log.info("stopped")
@@ -167,6 +172,13 @@ def create(
         ],
     )
     app.add_middleware(RequestMiddleware, settings=settings)
+    app.state.admission = Admission(settings)
+    app.add_middleware(
+        Doorkeeper,
+        admission=app.state.admission,
+        default_language=settings.default_language,
+        allowed_origins=settings.allowed_origins,
+    )
     return app
 
 
@@ -204,8 +216,7 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         request, started, status = Request(scope), time.perf_counter(), 0
-        request_id = request.headers.get("x-request-id", "")
-        request_id = request_id if _REQUEST_ID.fullmatch(request_id) else str(uuid4())
+        request_id = context.request_id_of(request.headers.get("x-request-id"))
         state, peer = request.app.state, request.client.host if request.client else None
         span = tracing.serve(request.headers, state.tracer)
         proto = request.headers.get("x-forwarded-proto")
@@ -298,9 +309,9 @@ _operations = APIRouter(route_class=FleetRoute, tags=["operations"])
 
 
 @_operations.get("/health", response_model=Health, responses={503: {"model": Health}})
-async def get_health(resources: AnyResources, response: Response) -> dict[str, Any]:
-    """Whether this service and what it depends on are up: 200, or 503 while a dependency is down."""
-    report = await health.report(resources, VERSION)
+async def get_health(resources: AnyResources, request: Request, response: Response) -> dict[str, Any]:
+    """Whether this service and what it depends on are up: 200, or 503 while a dependency is down or it is ending."""
+    report = await health.report(resources, VERSION, ending=request.app.state.ending.begun)
     response.status_code = 200 if report["status"] == "healthy" else 503
     return report
 
@@ -319,4 +330,13 @@ async def get_metrics(request: Request) -> Response:
 
 def serve(application: str, port: int) -> None:
     """Run one service by hand on this machine: `python -m app.main`."""
-    uvicorn.run(application, port=port, access_log=False, log_config=None, proxy_headers=False, server_header=False)
+    uvicorn.run(
+        application,
+        port=port,
+        http="shared.connections:BoundedConnection",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=8,  # more than a request's deadline
+    )

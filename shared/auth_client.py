@@ -9,6 +9,7 @@ from uuid import UUID
 import httpx
 
 from . import context, errors
+from .admission import aside, start_clock_anew
 from .rates import RATE_HEADERS
 from .settings import ClientSettings
 from .tokens import issue_service_token
@@ -126,13 +127,15 @@ class AuthClient:
     async def _while_alive(self, request: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
         """The answer, awaited for as long as the auth service shows life in between.
 
-        There a login may have to wait its turn behind many others; a service that is frozen says nothing to either
-        question, and is given up after `AUTH_TIMEOUT_SECONDS` and one second more.
+        There a login may have to wait its turn behind many others, and needs no place of ours meanwhile; a service that
+        is frozen says nothing to either question, and is given up after `AUTH_TIMEOUT_SECONDS` and one second more.
         """
         answer = asyncio.ensure_future(request)
         try:
-            while not (await asyncio.wait({answer}, timeout=self._patience_seconds))[0]:
-                await self._http.get("/health/live", timeout=1.0)
+            async with aside(clock_stops=False):
+                while not (await asyncio.wait({answer}, timeout=self._patience_seconds))[0]:
+                    await self._http.get("/health/live", timeout=1.0)
+                    start_clock_anew()
             return answer.result()
         finally:
             answer.cancel()

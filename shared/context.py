@@ -1,7 +1,11 @@
 """The request under way, for code that is not handed it: log lines, audit rows, calls to the auth service."""
 
+import re
 from contextvars import ContextVar
 from dataclasses import dataclass
+from uuid import uuid4
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 from .metrics import Metrics
 from .tracing import OUTSIDE, Span
@@ -29,6 +33,11 @@ _current: ContextVar[RequestContext] = ContextVar("request_context", default=_OU
 def current() -> RequestContext:
     """The context of the request that this task serves; an empty one outside any request."""
     return _current.get()
+
+
+def request_id_of(given: str | None) -> str:
+    """The id of a request: the caller's own if it is a good one, else a new one."""
+    return given if given and _REQUEST_ID.fullmatch(given) else str(uuid4())
 
 
 def for_language() -> dict[str, str]:

@@ -13,6 +13,7 @@ TITLES = {
     404: ("No encontrado", "Not found"),
     405: ("Método no permitido", "Method not allowed"),
     406: ("No aceptable", "Not acceptable"),
+    408: ("Tiempo de espera agotado", "Request timeout"),
     409: ("Conflicto", "Conflict"),
     412: ("Precondición fallida", "Precondition failed"),
     413: ("Contenido demasiado grande", "Content too large"),
@@ -189,6 +190,17 @@ class NotAcceptable(Problem):
     en = "This resource is served as JSON only."
 
 
+class RequestTimeout(Problem):
+    """The client did not send its body in time; the connection ends with the answer."""
+
+    status, code = 408, "request_timeout"
+    es = "La solicitud no llegó completa a tiempo."
+    en = "The request did not arrive completely in time."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Connection": "close"})
+
+
 class EmailTaken(Problem):
     status, code = 409, "email_taken"
     es = "Ya existe una cuenta con ese correo electrónico."
@@ -362,6 +374,12 @@ class RedisUnavailable(Unavailable):
 
 class AuthUnavailable(Unavailable):
     code = "auth_unavailable"
+
+
+class DeadlinePassed(Unavailable):
+    """A request waited too long in all. Whether a write was done is not known: repeat it with its `Idempotency-Key`."""
+
+    code = "deadline_passed"
 
 
 class Busy(Unavailable):

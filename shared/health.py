@@ -10,11 +10,11 @@ from .redis import available
 from .resources import Resources
 
 
-async def report(resources: Resources, version: str) -> dict[str, Any]:
-    """The health document; `latency_ms` is null for a dependency that is down."""
-    postgres, redis = await asyncio.gather(_check(resources.db.fetch_one("SELECT 1")), _check(_ping(resources)))
+async def report(resources: Resources, version: str, *, ending: bool = False) -> dict[str, Any]:
+    """The health document; `latency_ms` is null for a dependency that is down. A service that ends is unhealthy."""
+    postgres, redis = await asyncio.gather(_check(resources.db.ping()), _check(_ping(resources)))
     checks = {"postgres": postgres, "redis": redis}
-    healthy = all(check["status"] == "up" for check in checks.values())
+    healthy = not ending and all(check["status"] == "up" for check in checks.values())
     status = "healthy" if healthy else "unhealthy"
     return {"status": status, "service": resources.service, "version": version, "checks": checks}
 

@@ -14,7 +14,7 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client import Metric as Metric
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 from starlette.types import Scope
@@ -99,6 +99,11 @@ class _Collector(Collector):
 def gauge(name: str, documentation: str, value: float) -> Metric:
     """One number as it is now, for a source."""
     return GaugeMetricFamily(name, documentation, value)
+
+
+def counter(name: str, documentation: str, value: float) -> Metric:
+    """How often something has happened since the start, for a source; Prometheus sees it as NAME_total."""
+    return CounterMetricFamily(name, documentation, value)
 
 
 def labels_of(scope: Scope) -> tuple[str, str]:

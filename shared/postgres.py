@@ -30,6 +30,20 @@ Statement = str | sql.Composable
 Parameters = Mapping[str, Any]
 NamedErrors = Mapping[str, Callable[[], Exception]]
 
+# Errors that are neither the caller's nor a bug: the server can't or may not do it now. They are a 503, as are all
+# OperationalErrors (gone, starting, stopping, out of connections, memory or disk, locked, too slow).
+_REFUSALS = (
+    psycopg2.errors.InsufficientPrivilege,
+    psycopg2.errors.UndefinedTable,  # a schema that is behind, or being restored
+    psycopg2.errors.RaiseException,  # a trigger of an operator's; ours name the constraint that they guard
+)
+_OUT_OF_TIME = (psycopg2.extensions.QueryCanceledError, psycopg2.errors.LockNotAvailable)
+# A server that has become a standby only reads: the next connection finds the new primary.
+_LOST = (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.errors.ReadOnlySqlTransaction, TimeoutError)
+# Nothing that a client sends can break a rule of the audit trail's tables: whatever refuses their rows is a fault.
+_AUDIT_TABLES = "audit_"
+_PING_SECONDS = 2.0
+
 register_uuid()  # type: ignore[no-untyped-call]
 # NUMERIC as float: every number of the contract is a JSON number, and none needs more than 15 digits.
 pg.register_type(pg.new_type(pg.DECIMAL.values, "DEC2FLOAT", lambda value, _: None if value is None else float(value)))
@@ -130,6 +144,8 @@ class _Connection:
             log.debug("statement", extra={"rows": cursor.rowcount, "duration_ms": elapsed_ms})
             return _Result(cast(list[Row], cursor.fetchall()) if rows else [], cursor.rowcount)
         except psycopg2.IntegrityError as exc:
+            if (exc.diag.table_name or "").startswith(_AUDIT_TABLES):
+                raise DatabaseUnavailable from exc
             raise ConstraintViolated(exc.diag.constraint_name or "") from exc
         except BaseException:
             if self._raw.isexecuting():
@@ -191,6 +207,7 @@ class Database:
         self._slots = asyncio.Semaphore(settings.database_pool_size)
         self._waiting = 0
         self._in_use = 0
+        self._ping: asyncio.Task[None] | None = None
 
     def measure(self) -> Iterator[Metric]:
         """How busy the pool is, for Prometheus."""
@@ -198,6 +215,24 @@ class Database:
         yield gauge(f"{prefix}_in_use", "Connections that serve a request now.", self._in_use)
         yield gauge(f"{prefix}_idle", "Open connections that nobody uses.", len(self._idle))
         yield gauge(f"{prefix}_waiting", "Requests that wait for a connection.", self._waiting)
+
+    async def ping(self) -> None:
+        """Ask the server for an answer, in 2 s at most and past the queue: a busy pool is no sign that it is down.
+
+        Who asks while another one does gets the same answer, so that any number of monitors cost one connection.
+        """
+        if self._ping is None or self._ping.done():
+            self._ping = asyncio.create_task(self._ask())
+        await asyncio.shield(self._ping)
+
+    async def _ask(self) -> None:
+        try:
+            async with asyncio.timeout(_PING_SECONDS):
+                connection = await self._opened()
+                await connection.run("SELECT 1", None, rows=True)
+                self._idle.append(connection)
+        except (psycopg2.Error, TimeoutError) as exc:
+            raise DatabaseUnavailable from exc
 
     async def fetch_one(self, statement: Statement, parameters: Parameters | None = None) -> Row | None:
         """The first row of a read, or None; run once more when the connection turned out to be dead."""
@@ -216,15 +251,17 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commit at the end of the block, roll back on any exception."""
-        async with self._connection() as connection:
-            await connection.run("BEGIN", None, rows=False)
+        async with self._connection(begin=True) as connection:
             try:
                 yield Transaction(connection)
                 await connection.run("COMMIT", None, rows=False)
+            except asyncio.CancelledError:
+                # Out of time: no waiting for a ROLLBACK as well. The server rolls back what it loses the other end of.
+                connection.close()
+                raise
             except BaseException:
                 if not connection.closed:
-                    # Shielded: a cancelled request must not leave its transaction open in the pool.
-                    await asyncio.shield(connection.run("ROLLBACK", None, rows=False))
+                    await connection.run("ROLLBACK", None, rows=False)
                 raise
 
     def close(self) -> None:
@@ -244,16 +281,19 @@ class Database:
         raise AssertionError("unreachable")
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[_Connection]:
+    async def _connection(self, *, begin: bool = False) -> AsyncIterator[_Connection]:
         async with self._slot():
-            connection = self._pop_idle() or await _Connection.open(self._settings)
+            connection = await (self._begun() if begin else self._opened())
             try:
                 yield connection
-            except (psycopg2.extensions.QueryCanceledError, psycopg2.errors.LockNotAvailable) as exc:
+            except _OUT_OF_TIME as exc:
                 raise DatabaseUnavailable from exc
-            except (psycopg2.OperationalError, psycopg2.InterfaceError, TimeoutError) as exc:
+            except _LOST as exc:
                 connection.close()
                 log.warning("database connection lost", extra={"error": type(exc).__name__})
+                raise DatabaseUnavailable from exc
+            except _REFUSALS as exc:
+                log.error("database refuses", extra={"error": type(exc).__name__})
                 raise DatabaseUnavailable from exc
             finally:
                 if connection.idle:
@@ -279,6 +319,26 @@ class Database:
         finally:
             self._in_use -= 1
             self._slots.release()
+
+    async def _opened(self) -> _Connection:
+        return self._pop_idle() or await _Connection.open(self._settings)
+
+    async def _begun(self) -> _Connection:
+        """A connection in a transaction. BEGIN has no effect that could happen twice: on a dead one it is run again."""
+        for last_try in (False, True):
+            connection = await self._opened()
+            try:
+                await connection.run("BEGIN", None, rows=False)
+                return connection
+            except _LOST as exc:
+                connection.close()
+                if last_try or isinstance(exc, TimeoutError):
+                    raise DatabaseUnavailable from exc
+                self.close()  # they most likely died together
+            except BaseException:
+                connection.close()
+                raise
+        raise AssertionError("unreachable")
 
     def _pop_idle(self) -> _Connection | None:
         while self._idle:

@@ -1,5 +1,6 @@
 """The fleet's route class: it decides 413, 415, 406, 401, 403 and unknown parameters, in this order, before FastAPI."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -10,11 +11,14 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Cookie, Form, Header, Path
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
 
 from . import etag, idempotency
+from .admission import UNLIMITED, Admission
 from .auth import CallerOf, authenticate, count_public
-from .errors import BodyTooLarge, NotAcceptable, UnsupportedMediaType, ValidationFailed
+from .errors import BadRequest, BodyTooLarge, NotAcceptable, RequestTimeout, UnsupportedMediaType, ValidationFailed
 from .resources import Resources
+from .settings import Settings
 from .validation import unknown_parameter
 
 # Answers are about people or open a session: no cache on the way may keep them.
@@ -43,7 +47,15 @@ class FleetRoute(APIRoute):
 
         async def checked(request: Request) -> Response:
             resources: Resources = request.app.state.resources
-            body = await _read_body(request, resources.settings.max_body_bytes)
+            if self.path in UNLIMITED:
+                return await answer(request, resources)
+            await _read_body(request, resources.settings)
+            admission: Admission = request.app.state.admission
+            async with admission.visit():
+                return await answer(request, resources)
+
+        async def answer(request: Request, resources: Resources) -> Response:
+            body = await request.body()
             if body and self.body_field and _media_type(request) != media_type:
                 raise UnsupportedMediaType
             if not _accepts(request.headers.get("accept"), self.answers_with):
@@ -102,8 +114,18 @@ class FleetRoute(APIRoute):
         return "POST" not in self._verbs or "id" in model.model_fields
 
 
-async def _read_body(request: Request, limit: int) -> bytes:
-    """Read the whole body, no more than `limit` bytes, and leave it where FastAPI looks for it."""
+async def _read_body(request: Request, settings: Settings) -> None:
+    """Read the whole body, in time and no more than `MAX_BODY_BYTES`, and leave it where FastAPI looks for it."""
+    try:
+        async with asyncio.timeout(settings.body_timeout_seconds):
+            request._body = await _receive(request, settings.max_body_bytes)
+    except TimeoutError as exc:
+        raise RequestTimeout from exc
+    except ClientDisconnect as exc:
+        raise BadRequest from exc  # to nobody, but a client that hangs up is no fault of ours
+
+
+async def _receive(request: Request, limit: int) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > limit:
         raise BodyTooLarge
@@ -113,8 +135,7 @@ async def _read_body(request: Request, limit: int) -> bytes:
         if size > limit:
             raise BodyTooLarge
         chunks.append(chunk)
-    request._body = b"".join(chunks)
-    return request._body
+    return b"".join(chunks)
 
 
 def _media_type(request: Request) -> str:

@@ -14,6 +14,7 @@ from uuid import uuid4
 from redis.asyncio import Redis
 
 from shared import redis as redis_client
+from shared.admission import aside
 from shared.errors import Busy, InvalidCredentials, TooManyAttempts, WrongPassword
 from shared.rates import RATE_HEADERS
 
@@ -103,19 +104,23 @@ class Guesses:
                 attempt.locked = bool(await asyncio.shield(ended))
 
     async def _take_place(self, keys: list[str], attempt_id: str) -> None:
+        if await self._has_place(keys, attempt_id):
+            return
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + PATIENCE_SECONDS
-        while True:
-            with redis_client.available():
-                answer, *refusal = await self._begin(keys=keys, args=[attempt_id, *_LIMITS])
-            if answer == "go":
-                return
-            if answer == "blocked":
-                wait, limit = refusal
-                raise TooManyAttempts(int(wait), **dict(zip(RATE_HEADERS, (limit, "0", wait), strict=False)))
-            if loop.time() > give_up_at:
-                raise Busy
-            await asyncio.sleep(_POLL_SECONDS)
+        async with aside(clock_stops=True):
+            while not await self._has_place(keys, attempt_id):
+                if loop.time() > give_up_at:
+                    raise Busy
+                await asyncio.sleep(_POLL_SECONDS)
+
+    async def _has_place(self, keys: list[str], attempt_id: str) -> bool:
+        with redis_client.available():
+            answer, *refusal = await self._begin(keys=keys, args=[attempt_id, *_LIMITS])
+        if answer == "blocked":
+            wait, limit = refusal
+            raise TooManyAttempts(int(wait), **dict(zip(RATE_HEADERS, (limit, "0", wait), strict=False)))
+        return bool(answer == "go")
 
 
 def _keys(account: str, address: str) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TypeVar
 import bcrypt
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
+from shared.admission import aside
 from shared.errors import Busy, PasswordTooCommon, PasswordTooLong, PasswordTooShort
 
 PRODUCT = "predicthealth"
@@ -92,6 +93,7 @@ class Hasher:
             raise Busy
         self._under_way += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            async with aside(clock_stops=True):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         finally:
             self._under_way -= 1

@@ -1,13 +1,12 @@
 """Redis away: whatever needs a session is a 503, never a 401 and never a 200; all is well by itself afterwards.
 
-On a fleet of its own, whose Valkey is stopped, frozen and killed.
+Valkey is stopped, frozen and killed.
 """
 
 import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import pytest
@@ -15,7 +14,7 @@ import pytest
 from dev.fleet import Fleet
 from dev.servers import EmbeddedValkey
 
-from ..conftest import ADMIN_EMAIL, ADMIN_PASSWORD, TEST_ENVIRONMENT
+from ..conftest import ADMIN_EMAIL, ADMIN_PASSWORD
 from ..support import Api, User, assert_problem
 
 # The contract says 2 s. Here a guard against hanging, with room for a busy machine.
@@ -47,25 +46,6 @@ ASKED: dict[str, Ask] = {
 }
 ANSWERED = {"no token": 401, "a forged token": 401, "a delegated login": 403, "a refresh": 401}
 ANSWERED |= {"a login with a wrong password": 401}
-
-
-@pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """A fleet for these tests alone: they take its Valkey away."""
-    running = Fleet(
-        Path(tmp_path_factory.mktemp("redis-away")), extra_env={**TEST_ENVIRONMENT, "SESSIONS_PER_USER": "1000"}
-    )
-    running.start()
-    yield running
-    running.remove()
-
-
-@pytest.fixture(scope="module")
-def api(fleet: Fleet) -> Iterator[Api]:
-    """A client of that fleet."""
-    client = Api(fleet.urls, ADMIN_EMAIL, ADMIN_PASSWORD)
-    yield client
-    client.close()
 
 
 @pytest.fixture(params=["stopped", "frozen"])

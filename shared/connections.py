@@ -1,0 +1,108 @@
+"""Connections of slow clients: uvicorn's HTTP protocol, with limits on how many there are and how long each may take.
+
+uvicorn by itself waits for ever for the rest of a header, and for a client that does not read its answer. Given to it
+as `--http shared.connections:BoundedConnection`; it gets its settings from the application's lifespan.
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from .settings import Settings
+from .shutdown import Ending
+
+
+class BoundedConnection(HttpToolsProtocol):
+    """One connection. `MAX_CONNECTIONS`, `HEADER_TIMEOUT_SECONDS` and `SEND_TIMEOUT_SECONDS` bound it.
+
+    Past the number, the connection that has waited longest for a request is closed in favour of the new one: a
+    monitor gets through while somebody holds connections open. If all are at work, the new one is closed.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._settings: Settings = app_state["settings"]
+        self._ending: Ending = app_state["ending"]
+        self._idle_since = self.loop.time()
+        self._header_timer: asyncio.TimerHandle | None = None
+        self._send_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def _at_work(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection, if need be in the place of another."""
+        super().connection_made(transport)
+        self._await_header()
+        if len(self.connections) > self._settings.max_connections:
+            others = (other for other in self.connections if isinstance(other, BoundedConnection))
+            idle = (other for other in others if not other._at_work)
+            min(idle, key=lambda other: other._idle_since).transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timers."""
+        _cancel(self._header_timer)
+        _cancel(self._send_timer)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Start the clock with the first byte of a request after the first one."""
+        if self._header_timer is None and not self._at_work:
+            self._await_header()
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        """Stop the clock; the body has one of its own."""
+        _cancel(self._header_timer)
+        self._header_timer = None
+        super().on_headers_complete()
+        if self._ending.closing and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def on_response_complete(self) -> None:
+        """Be idle again."""
+        self._idle_since = self.loop.time()
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than we write: it gets a while."""
+        super().pause_writing()
+        self._send_timer = self.loop.call_later(self._settings.send_timeout_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        _cancel(self._send_timer)
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Closing waits for what was not sent yet; an idle client that never reads it is not waited for."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        super().timeout_keep_alive_handler()
+
+    def shutdown(self) -> None:
+        """Called when nobody can connect any more. A request may be on its way to an idle connection: let it come."""
+        self._ending.closing = True
+        linger_seconds = min(self._ending.drain_seconds, 1.0)
+        if self._at_work or not linger_seconds:
+            super().shutdown()
+        else:
+            self.loop.call_later(linger_seconds, super().shutdown)
+
+    def _await_header(self) -> None:
+        self._header_timer = self.loop.call_later(self._settings.header_timeout_seconds, self.transport.abort)
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
