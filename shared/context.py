@@ -5,10 +5,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from uuid import uuid4
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-
 from .metrics import Metrics
 from .tracing import OUTSIDE, Span
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 @dataclass(frozen=True)
