@@ -114,7 +114,9 @@ def walk(ward: Ward, service: str, path: str, items: str, caller: str, parameter
     client: httpx.Client = getattr(ward.callers[caller], service)
     cursor: dict[str, str] = {}
     while True:
-        page = client.get(path, params={"limit": PAGE, **parameters, **cursor}).json()
+        answer = client.get(path, params={"limit": PAGE, **parameters, **cursor})
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
         yield from (row["id"] for row in page[items])
         if page["next_cursor"] is None:
             return
