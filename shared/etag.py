@@ -67,11 +67,17 @@ class Preconditions:
     def __bool__(self) -> bool:
         return self.if_match is not None or self.if_none_match is not None
 
+    def misses(self, tag: str | None) -> bool:
+        """Whether If-Match is meant for another version than the one with this tag."""
+        return self.if_match is not None and not self.if_match.names(tag)
+
+    def knows(self, tag: str | None) -> bool:
+        """Whether If-None-Match names the version with this tag."""
+        return self.if_none_match is not None and self.if_none_match.names(tag, weakly=True)
+
     def check(self, tag: str | None) -> None:
-        """Raise PreconditionFailed when the resource, whose tag is `tag`, is not what a change is meant for."""
-        if self.if_match is not None and not self.if_match.names(tag):
-            raise PreconditionFailed
-        if self.if_none_match is not None and self.if_none_match.names(tag, weakly=True):
+        """Raise PreconditionFailed when the version with this tag is not one that a change is meant for."""
+        if self.misses(tag) or self.knows(tag):
             raise PreconditionFailed
 
 
@@ -118,11 +124,11 @@ def _answer(request: Request, response: Response) -> Response:
     tag = tag_of(bytes(response.body))
     response.headers["ETag"] = tag
     response.headers.add_vary_header("Accept-Language")
-    if request.method != "GET":
+    if request.method != "GET":  # what a change states was checked before it was made
         return response
     stated = _stated.get()
-    if stated.if_match is not None and not stated.if_match.names(tag):
+    if stated.misses(tag):
         raise PreconditionFailed
-    if stated.if_none_match is not None and stated.if_none_match.names(tag, weakly=True):
+    if stated.knows(tag):
         return Response(status_code=304, headers={name: response.headers[name] for name in ("ETag", "Vary")})
     return response

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -327,7 +327,7 @@ async def test_two_processes_that_get_it_at_once_create_it_once(
     async with serving(fleet, "doctors") as app, client_of(app, "127.0.0.1", api.admin.token) as here:
         headers = {"Authorization": f"Bearer {api.admin.token}"}
         async with httpx.AsyncClient(base_url=fleet.urls["doctors"], headers=headers, timeout=SECONDS) as there:
-            for _ in range(15):
+            for _ in range(8):
                 body, key, answers = doctor_body(institution.id), unique("key"), list[httpx.Response]()
 
                 async def create(
@@ -347,44 +347,36 @@ async def test_two_processes_that_get_it_at_once_create_it_once(
 
 
 @contextmanager
-def stopped_at(owner: RealDictCursor, table: str, create: Callable[[], httpx.Response]) -> Iterator[Future[Any]]:
-    """A creation under way that waits for its turn to write into `table`, until the block ends."""
-    with ThreadPoolExecutor(1) as pool:
-        owner.execute("BEGIN")
-        try:
-            owner.execute(f"LOCK TABLE {table} IN SHARE MODE")
-            answer = pool.submit(create)
-            deadline = time.monotonic() + SECONDS
-            while not waiting_for(owner, table):
-                assert time.monotonic() < deadline
-                time.sleep(0.005)
-            yield answer
-        finally:
-            owner.execute("ROLLBACK")
+def locked(owner: RealDictCursor, table: str) -> Iterator[None]:
+    """While the block runs nobody writes into `table`: who wants to, waits for a second and then gives up (503)."""
+    owner.execute("BEGIN")
+    try:
+        owner.execute(f"LOCK TABLE {table} IN SHARE MODE")
+        yield
+    finally:
+        owner.execute("ROLLBACK")
 
 
-def waiting_for(owner: RealDictCursor, table: str) -> bool:
-    owner.execute("SELECT FROM pg_locks WHERE relation = %s::regclass AND NOT granted", (table,))
-    return bool(owner.rowcount)
-
-
-@pytest.mark.parametrize("table", ["patients", "emails", "idempotency_keys"])
+@pytest.mark.parametrize("table", ["patients", "idempotency_keys"])
 def test_while_the_first_is_under_way_the_second_is_told_to_wait(
     doctor: User, owner: RealDictCursor, table: str
 ) -> None:
-    body, key = patient_body(), unique("key")
+    body, key, refused = patient_body(), unique("key"), list[httpx.Response]()
 
-    def create() -> httpx.Response:
+    def create(_: int = 0) -> httpx.Response:
         return doctor.patients.post(PATIENTS, json=body, headers=keyed(key))
 
-    with stopped_at(owner, table, create) as first:
-        refused = create()
-    assert_problem(refused, 409, "idempotency_key_in_use")
-    assert int(refused.headers["retry-after"]) > 0
-    assert first.result(SECONDS).status_code in (201, 503)  # 503: the lock was held for longer than a service waits
-    again = create()
-    assert again.status_code == 201
-    assert told(create()) == told(again)
+    deadline = time.monotonic() + SECONDS
+    with locked(owner, table), ThreadPoolExecutor(2) as pool:
+        while not refused:  # a busy machine may be done with the one before it begins the other
+            assert time.monotonic() < deadline
+            refused = [answer for answer in pool.map(create, range(2)) if answer.status_code != 503]
+    for answer in refused:
+        assert_problem(answer, 409, "idempotency_key_in_use")
+        assert int(answer.headers["retry-after"]) > 0
+    first = create()
+    assert first.status_code == 201, "nobody holds the key any more"
+    assert told(create()) == told(first)
 
 
 @pytest.mark.parametrize("table", ["patients", "idempotency_keys"])
@@ -398,9 +390,15 @@ def test_killed_in_the_middle_it_can_be_sent_again_at_once(
         return doctor.patients.post(PATIENTS, json=body, headers=keyed(key))
 
     try:
-        with stopped_at(owner, table, create) as answer:
+        with locked(owner, table), ThreadPoolExecutor(1) as pool:
+            under_way = pool.submit(create)
+            while not under_way.done() and not waiting_for(owner, table):
+                time.sleep(0.005)
             fleet.services["patients"].kill()
-            assert isinstance(answer.exception(SECONDS), httpx.TransportError)
+            # 503: on a busy machine it may have given up before the kill
+            assert isinstance(under_way.exception(SECONDS), httpx.TransportError) or (
+                under_way.result().status_code == 503
+            )
     finally:
         fleet.services["patients"].start()
     first = create()
@@ -408,6 +406,11 @@ def test_killed_in_the_middle_it_can_be_sent_again_at_once(
     assert told(create()) == told(first)
     owner.execute("SELECT id FROM patients WHERE last_name = %s", (body["last_name"],))
     assert [str(row["id"]) for row in owner.fetchall()] == [first.json()["id"]]
+
+
+def waiting_for(owner: RealDictCursor, table: str) -> bool:
+    owner.execute("SELECT FROM pg_locks WHERE relation = %s::regclass AND NOT granted", (table,))
+    return bool(owner.rowcount)
 
 
 def test_a_creation_that_was_committed_but_never_answered_is_answered_when_it_is_sent_again(
@@ -432,11 +435,11 @@ def test_a_creation_that_was_committed_but_never_answered_is_answered_when_it_is
                 assert answer.status_code in (409, 503), answer.text
                 assert answer.json()["code"] != "email_taken"
 
-    with ThreadPoolExecutor(4) as pool:
-        working = [pool.submit(work) for _ in range(4)]
+    with ThreadPoolExecutor(3) as pool:
+        working = [pool.submit(work) for _ in range(3)]
         try:
-            for _ in range(2):
-                time.sleep(0.3)
+            for pause in (0.2, 0.5):
+                time.sleep(pause)
                 fleet.services["patients"].kill()
                 fleet.services["patients"].start()
         finally:
