@@ -1,0 +1,133 @@
+"""Places, queue, deadline and standing aside, in this process and without servers."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from shared.admission import Admission, aside, start_clock_anew
+from shared.errors import Busy, DeadlinePassed
+from shared.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+
+def admission(**changes: Any) -> Admission:
+    """Two places, a queue of two, a burst of three."""
+    limits = {"max_concurrent_requests": 2, "max_queued_requests": 2, "max_burst_requests": 3, "burst_seconds": 60.0}
+    return Admission(Settings(**{**limits, **changes}))
+
+
+async def stay(door: Admission, leave: asyncio.Event) -> None:
+    async with door.visit():
+        await leave.wait()
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_the_queue_is_bounded_and_everyone_in_it_gets_a_place() -> None:
+    door, leave = admission(), asyncio.Event()
+    visits = [asyncio.create_task(stay(door, leave)) for _ in range(5)]
+    await settle()
+    assert (door.at_work, door.waiting, door.full) == (2, 3, True)
+    with pytest.raises(Busy):
+        await stay(door, leave)
+    leave.set()
+    await asyncio.gather(*visits)
+    assert (door.at_work, door.waiting, door.full) == (0, 0, False)
+
+
+async def test_a_queue_that_stands_is_shorter_than_a_burst() -> None:
+    door, leave = admission(burst_seconds=0.0), asyncio.Event()
+    visits = [asyncio.create_task(stay(door, leave)) for _ in range(4)]
+    await asyncio.sleep(0.01)
+    assert (door.waiting, door.full) == (2, True)
+    leave.set()
+    await asyncio.gather(*visits)
+
+
+async def test_who_waits_too_long_is_refused_and_who_is_cancelled_leaves_the_queue() -> None:
+    door, leave = admission(queue_wait_seconds=0.01), asyncio.Event()
+    visits = [asyncio.create_task(stay(door, leave)) for _ in range(2)]
+    await settle()
+    with pytest.raises(Busy):
+        await stay(door, leave)
+    waiting = asyncio.create_task(stay(door, leave))
+    await settle()
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert door.waiting == 0
+    leave.set()
+    await asyncio.gather(*visits)
+    assert door.at_work == 0
+
+
+async def test_the_deadline_ends_whatever_is_awaited_and_frees_the_place() -> None:
+    door = admission(request_deadline_seconds=0.01)
+    with pytest.raises(DeadlinePassed):
+        await stay(door, asyncio.Event())
+    assert door.at_work == 0
+    with pytest.raises(TimeoutError):  # one that is not the deadline's is nothing to hide
+        async with door.visit():
+            raise TimeoutError
+
+
+async def test_who_stands_aside_leaves_the_place_and_takes_one_again() -> None:
+    door, back = admission(max_concurrent_requests=1), asyncio.Event()
+    order: list[str] = []
+
+    async def stand_aside() -> None:
+        async with door.visit():
+            async with aside(clock_stops=True):
+                order.append("aside")
+                await back.wait()
+            order.append("back")
+            assert door.at_work == 1
+
+    visit = asyncio.create_task(stand_aside())
+    await settle()
+    assert (door.at_work, door.aside) == (0, 1)
+    async with door.visit():
+        order.append("another")
+        back.set()
+        await settle()
+        assert door.waiting == 1
+    await visit
+    assert order == ["aside", "another", "back"] and (door.at_work, door.aside) == (0, 0)
+
+
+async def test_the_clock_stops_aside_only_where_it_is_told_to() -> None:
+    door = admission(request_deadline_seconds=0.05)
+    async with door.visit(), aside(clock_stops=True):
+        await asyncio.sleep(0.1)
+    with pytest.raises(DeadlinePassed):
+        async with door.visit(), aside(clock_stops=False):
+            await asyncio.sleep(10)
+    async with door.visit():
+        await asyncio.sleep(0.03)
+        start_clock_anew()
+        await asyncio.sleep(0.03)
+    assert (door.at_work, door.aside) == (0, 0)
+
+
+async def test_a_fault_aside_gives_back_no_place_twice() -> None:
+    door = admission(max_concurrent_requests=1, max_requests_aside=1)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="fault"):
+            async with door.visit(), aside(clock_stops=False):
+                raise ValueError("fault")
+    async with door.visit(), aside(clock_stops=False):
+        with pytest.raises(Busy):
+            async with door.visit(), aside(clock_stops=False):
+                pass
+    assert (door.at_work, door.aside) == (0, 0)
+    async with door.visit():
+        assert door.at_work == 1 and door._places.locked()
+
+
+async def test_outside_a_request_there_is_nothing_to_leave() -> None:
+    async with aside(clock_stops=True):
+        start_clock_anew()
