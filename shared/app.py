@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
@@ -15,21 +15,20 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import context, docs, errors, headers, health, metrics, openapi_headers, tracing
+from . import context, docs, errors, headers, health, metrics, tracing
 from . import logging as fleet_logging
 from .admission import Admission
-from .auth import SCHEME
 from .context import RequestContext
 from .exporting import SpanExport
 from .language import negotiate
 from .metrics import Metrics
+from .openapi import Glossary, ProblemDocument, completed, operation_id
 from .overload import Doorkeeper
 from .proxies import client_address, over_tls
 from .resources import ClientResources, Resources
-from .routes import NO_STORE, FleetRoute
+from .routes import NO_STORE, FleetRoute, methods_by_path
 from .settings import Settings
 from .shutdown import Ending
 from .validation import field_errors
@@ -60,19 +59,6 @@ class MetricsText(PlainTextResponse):
     media_type = metrics.CONTENT_TYPE
 
 
-class ProblemDocument(BaseModel):
-    """What every error looks like (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    instance: str
-    code: str
-    request_id: str
-    errors: list[dict[str, str]] | None = None
-
-
 class DependencyCheck(BaseModel):
     """One dependency: `latency_ms` of a round trip, null while it is down."""
 
@@ -87,6 +73,12 @@ class Health(BaseModel):
     service: str
     version: str
     checks: dict[str, DependencyCheck]
+
+
+class Liveness(BaseModel):
+    """The answer of a process that serves."""
+
+    status: Literal["alive"]
 
 
 def resources(request: Request) -> Any:
@@ -104,6 +96,7 @@ def create(
     title: str,
     router: APIRouter,
     open_resources: Callable[[str, Settings], Resources],
+    glossary: Glossary,
 ) -> FastAPI:
     """A service: `router` behind request ids, logs, the error renderer, health and offline `/docs`."""
     fleet_logging.configure(service, settings.log_level)
@@ -134,9 +127,12 @@ def create(
         docs_url=None,
         redoc_url=None,
         telemetry=NO_TELEMETRY,
-        responses={"default": {"model": ProblemDocument, "description": "A problem document (RFC 9457)."}},
+        generate_unique_id_function=operation_id,
+        responses={422: {"model": ProblemDocument}},
     )
-    app.openapi = _with_password_form(app, router.routes, settings.auth_public_url)  # type: ignore[method-assign]
+    routes = [*router.routes, *_operations.routes]
+    app.state.methods = methods_by_path(routes)
+    app.openapi = completed(app, routes, glossary, settings.auth_public_url)  # type: ignore[method-assign]
     app.state.metrics = Metrics(service, VERSION)
     docs.add_page(app, settings.page_origins)
     app.include_router(router)
@@ -180,25 +176,6 @@ def create(
         allowed_origins=settings.allowed_origins,
     )
     return app
-
-
-def _with_password_form(
-    app: FastAPI, routes: Sequence[BaseRoute], auth_public_url: str
-) -> Callable[[], dict[str, Any]]:
-    """The OpenAPI document whose Authorize button logs in at the auth service, wherever `/docs` is shown."""
-    generate = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            openapi_headers.declare(generate(), routes)
-        document = generate()
-        flow = {"tokenUrl": f"{auth_public_url}/auth/token", "scopes": {}}
-        schemes = document["components"].get("securitySchemes", {})
-        if SCHEME in schemes:
-            schemes[SCHEME] = {"type": "oauth2", "flows": {"password": flow}}
-        return document
-
-    return openapi
 
 
 class RequestMiddleware:
@@ -302,6 +279,10 @@ async def _render_http(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     problem = _BY_STATUS.get(exc.status_code, errors.BadRequest)()
     problem.headers.update(exc.headers or {})
+    if exc.status_code == 405:
+        # Starlette names the methods of the first route of a path only.
+        allowed = request.app.state.methods.get(getattr(request.scope.get("route"), "path", None))
+        problem = errors.MethodNotAllowed.on(allowed) if allowed else problem
     return problem_response(request, problem)
 
 
@@ -317,9 +298,9 @@ async def get_health(resources: AnyResources, request: Request, response: Respon
 
 
 @_operations.get("/health/live")
-async def get_liveness() -> dict[str, str]:
+async def get_liveness() -> Liveness:
     """200 whenever the process serves."""
-    return {"status": "alive"}
+    return Liveness(status="alive")
 
 
 @_operations.get("/metrics", response_class=MetricsText)

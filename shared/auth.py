@@ -27,13 +27,13 @@ class CallerOf:
 
     def __init__(self, *roles: str, own: str | None = None) -> None:
         self.roles = frozenset(roles)
-        self._own = own
+        self.own = own
 
     def admits(self, caller: Caller, request: Request) -> bool:
         """Whether a caller may do this at all."""
         if caller.user_type not in self.roles:
             return False
-        return self._own is None or caller.is_admin or _id(request.path_params[self._own]) == caller.user_id
+        return self.own is None or caller.is_admin or _id(request.path_params[self.own]) == caller.user_id
 
     async def __call__(self, request: Request, _: Credentials) -> Caller:
         caller: Caller = request.state.caller
@@ -63,13 +63,14 @@ async def _optional_token(credentials: Credentials) -> str | None:
 OptionalToken = Annotated[str | None, Depends(_optional_token)]
 
 
-async def _required_token(token: OptionalToken) -> str:
+async def required_token(token: OptionalToken) -> str:
+    """The bearer token of a request. Raises Unauthenticated without one."""
     if not token:
         raise Unauthenticated
     return token
 
 
-BearerToken = Annotated[str, Depends(_required_token)]
+BearerToken = Annotated[str, Depends(required_token)]
 
 
 async def authenticate(request: Request, resources: Resources, callers: CallerOf) -> Caller:
@@ -78,7 +79,7 @@ async def authenticate(request: Request, resources: Resources, callers: CallerOf
     Raises Unauthenticated, Forbidden, TooManyRequests, RedisUnavailable, AuthUnavailable, DatabaseUnavailable.
     """
     try:
-        token = await _required_token(await _optional_token(await bearer(request)))
+        token = await required_token(await _optional_token(await bearer(request)))
         caller = _service_caller(token, resources) if "service" in callers.roles else None
         caller = caller or await _session_caller(token, resources)
     except Unauthenticated:

@@ -51,6 +51,7 @@ class Problem(Exception):
     code: ClassVar[str] = "internal_error"
     es: ClassVar[str] = "Ocurrió un error interno. Ya quedó registrado."
     en: ClassVar[str] = "An internal error occurred. It has been recorded."
+    example_members: ClassVar[dict[str, Any]] = {}  # what `members` hold, for the OpenAPI document
 
     def document(self, language: str, instance: str, request_id: str) -> dict[str, Any]:
         """The problem document (RFC 9457) of this error, its `detail` in `language`."""
@@ -183,6 +184,11 @@ class MethodNotAllowed(Problem):
     es = "Este recurso no admite ese método."
     en = "This resource does not support that method."
 
+    @classmethod
+    def on(cls, allowed: Sequence[str]) -> "MethodNotAllowed":
+        """The refusal of a resource that has the methods `allowed`."""
+        return cls(headers={"Allow": ", ".join(allowed)})
+
 
 class NotAcceptable(Problem):
     status, code = 406, "not_acceptable"
@@ -225,6 +231,7 @@ class InvalidTransition(Problem):
     status, code = 409, "invalid_transition"
     es = "El estado es «{current}» y no admite ese cambio. Puede seguir: {allowed}."
     en = 'The status is "{current}" and does not admit that change. What may follow: {allowed}.'
+    example_members: ClassVar = {"current_status": "pending", "allowed": ["verified", "rejected"]}
 
     def __init__(self, current: str, allowed: Sequence[str]) -> None:
         members = {"current_status": current, "allowed": list(allowed)}
@@ -312,6 +319,9 @@ class IdempotencyKeyReused(FieldRejected):
     code, field_name = "idempotency_key_reused", "Idempotency-Key"
     es = "Esa clave de idempotencia ya se usó con otra solicitud."
     en = "That idempotency key has been used with another request."
+
+
+PASSWORD_REFUSALS = (PasswordTooShort, PasswordTooLong, PasswordTooCommon)
 
 
 class UnknownReference(FieldRejected):

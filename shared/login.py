@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, Field
 
+from . import errors
 from .resources import ClientResources
 from .schemas import Body
 
@@ -21,6 +22,16 @@ Credential = Annotated[str, BeforeValidator(_without_surrogates)]
 LoginName = Annotated[Credential, Field(max_length=1_000)]
 
 
+LOGIN_REFUSALS = (
+    errors.InvalidCredentials,
+    errors.WrongUserType,
+    errors.AccountDisabled,
+    errors.AccountUnavailable,
+    errors.TooManyAttempts,
+    errors.TooManyRequests,
+)
+
+
 class Login(Body):
     """Who logs in. Nothing but text is checked here: every wrong pair gets the same answer."""
 
@@ -34,8 +45,8 @@ class TokenPair(BaseModel):
     access_token: str
     refresh_token: str
     token_type: Literal["bearer"]
-    expires_in: int = Field(description="Seconds.")
-    refresh_expires_in: int = Field(description="Seconds, unless the session is used meanwhile.")
+    expires_in: int
+    refresh_expires_in: int
     session_id: UUID
     user_id: UUID
     reference_id: UUID

@@ -58,7 +58,7 @@ class Doorkeeper:
             (b"cache-control", b"private, no-store"),
             (b"retry-after", problem.headers["Retry-After"].encode()),
         ]
-        fields = completed(fields, over_tls=False, X_Request_ID=request_id)
+        fields = completed(fields, request_id, over_tls=False)
         await send({"type": "http.response.start", "status": problem.status, "headers": fields})
         await send({"type": "http.response.body", "body": body})
 

@@ -1,7 +1,9 @@
 """The fleet's route class: it decides 413, 415, 406, 401, 403 and unknown parameters, in this order, before FastAPI."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import json
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from fastapi import Request, Response
@@ -12,11 +14,21 @@ from fastapi.params import Cookie, Form, Header, Path
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute
 
 from . import etag, idempotency
 from .admission import UNLIMITED, Admission
-from .auth import CallerOf, authenticate, count_public
-from .errors import BadRequest, BodyTooLarge, NotAcceptable, RequestTimeout, UnsupportedMediaType, ValidationFailed
+from .auth import CallerOf, authenticate, count_public, required_token
+from .errors import (
+    BadRequest,
+    BodyTooLarge,
+    MalformedJson,
+    MethodNotAllowed,
+    NotAcceptable,
+    RequestTimeout,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
 from .resources import Resources
 from .settings import Settings
 from .validation import unknown_parameter
@@ -41,12 +53,15 @@ class FleetRoute(APIRoute):
         if self.tagged:
             handler = etag.tagged(handler)
         callers = self.callers
-        parameters = _query_parameters(self.dependant)
-        takes_form = self.body_field is not None and isinstance(self.body_field.field_info, Form)
-        media_type = "application/x-www-form-urlencoded" if takes_form else "application/json"
+        parameters = self.query_parameters
+        media_type = "application/x-www-form-urlencoded" if self.takes_form else "application/json"
 
         async def checked(request: Request) -> Response:
             resources: Resources = request.app.state.resources
+            # A path of its own (`/doctors/statistics`) that has no such method is not an id of `/doctors/{doctor_id}`.
+            allowed = request.app.state.methods.get(request.scope["path"])
+            if allowed and request.method not in allowed:
+                raise MethodNotAllowed.on(allowed)
             if self.path in UNLIMITED:
                 return await answer(request, resources)
             await _read_body(request, resources.settings)
@@ -68,6 +83,8 @@ class FleetRoute(APIRoute):
             if unknown:
                 raise ValidationFailed(*unknown)
             etag.enter(request)
+            if body and self.body_field and not self.takes_form:
+                request._json = _parse(body)
             response = await handler(request)
             response.headers.setdefault("Cache-Control", NO_STORE)
             return response
@@ -95,6 +112,21 @@ class FleetRoute(APIRoute):
         return self.callers is not None and self.status_code == 201
 
     @property
+    def needs_token(self) -> bool:
+        """Whether a request without a bearer token is a 401."""
+        return self.callers is not None or any(d.call is required_token for d in self.dependant.dependencies)
+
+    @property
+    def takes_form(self) -> bool:
+        """Whether the body is a form instead of JSON."""
+        return self.body_field is not None and isinstance(self.body_field.field_info, Form)
+
+    @property
+    def query_parameters(self) -> frozenset[str]:
+        """The names of the query parameters; any other one is refused."""
+        return _query_parameters(self.dependant)
+
+    @property
     def _verbs(self) -> set[str]:
         return self.methods or set()
 
@@ -112,6 +144,15 @@ class FleetRoute(APIRoute):
         if {"items", "next_cursor"} & model.model_fields.keys():
             return False
         return "POST" not in self._verbs or "id" in model.model_fields
+
+
+def methods_by_path(routes: Iterable[BaseRoute]) -> dict[str, list[str]]:
+    """The methods of each path, over all of its routes."""
+    methods = defaultdict[str, set[str]](set)
+    for route in routes:
+        if isinstance(route, FleetRoute):
+            methods[route.path].update(route.methods or ())
+    return {path: sorted(allowed) for path, allowed in methods.items()}
 
 
 async def _read_body(request: Request, settings: Settings) -> None:
@@ -136,6 +177,25 @@ async def _receive(request: Request, limit: int) -> bytes:
             raise BodyTooLarge
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _parse(body: bytes) -> Any:
+    """The JSON of a body, where FastAPI looks for it. Raises MalformedJson.
+
+    Stricter than Python: UTF-8 only (RFC 8259), and no name twice in an object (RFC 7493): of two values that a client
+    sends for one field, whoever checked the request before us may have seen the other one.
+    """
+    try:
+        return json.loads(body.decode(), object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as exc:
+        raise MalformedJson from exc
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a name stands twice")
+    return members
 
 
 def _media_type(request: Request) -> str:

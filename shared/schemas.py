@@ -23,6 +23,8 @@ class Body(BaseModel):
 class Update(Body):
     """A PUT body: any subset of its fields. Absent ones stay, null clears an optional one."""
 
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
     def changes(self) -> dict[str, Any]:
         """The fields that the client sent. Raises EmptyUpdate when it sent none."""
         if not self.model_fields_set:

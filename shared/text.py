@@ -4,8 +4,9 @@ import unicodedata
 from typing import Annotated, Any
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, BeforeValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 _ALLOWED_CONTROLS = "\n\t"
 _LONGEST_NORMALISED_PASSWORD = 1_000
@@ -39,15 +40,29 @@ def _password(value: str) -> str:
     return check_characters(unicodedata.normalize("NFC", value))
 
 
+# What `clean` admits, in the words of JSON Schema (ECMA-262); the second one says that it is not blank, too.
+_TEXT = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
+_NOT_BLANK = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
+
+
+class _Cleaned(BeforeValidator):
+    """Runs `clean` before all else, and tells the OpenAPI document what that refuses."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        described = handler(schema)
+        if "format" not in described:
+            described.setdefault("pattern", _NOT_BLANK if described.get("minLength") else _TEXT)
+        return described
+
+
+CLEAN = _Cleaned(clean)
 # The bounds stand before `clean`, which runs first all the same: behind it pydantic would count items, not characters.
-Text = Annotated[str, Field(min_length=1, max_length=200), BeforeValidator(clean)]
-Name = Annotated[str, Field(min_length=1, max_length=100), BeforeValidator(clean)]
-Note = Annotated[str, Field(min_length=1, max_length=2_000), BeforeValidator(clean)]
-LicenseNumber = Annotated[str, Field(min_length=3, max_length=50, pattern=r"[0-9A-Za-z]"), BeforeValidator(clean)]
-Phone = Annotated[
-    str, Field(min_length=5, max_length=30, pattern=r"^\+?[0-9 ()./x-]*[0-9][0-9 ()./x-]*$"), BeforeValidator(clean)
-]
-Email = Annotated[str, Field(max_length=254), AfterValidator(_email), BeforeValidator(clean)]
+Text = Annotated[str, Field(min_length=1, max_length=200), CLEAN]
+Name = Annotated[str, Field(min_length=1, max_length=100), CLEAN]
+Note = Annotated[str, Field(min_length=1, max_length=2_000), CLEAN]
+LicenseNumber = Annotated[str, Field(min_length=3, max_length=50, pattern=r"[0-9A-Za-z]"), CLEAN]
+Phone = Annotated[str, Field(min_length=5, max_length=30, pattern=r"^\+?[0-9 ()./x-]*[0-9][0-9 ()./x-]*$"), CLEAN]
+Email = Annotated[str, Field(max_length=254, json_schema_extra={"format": "email"}), AfterValidator(_email), CLEAN]
 # The length rules of passwords are the auth service's; here only what no text may hold. Never trimmed.
-Password = Annotated[str, AfterValidator(_password)]
-Search = Annotated[str, Field(min_length=1, max_length=100), BeforeValidator(clean)]
+Password = Annotated[str, Field(json_schema_extra={"pattern": _TEXT}), AfterValidator(_password)]
+Search = Annotated[str, Field(min_length=1, max_length=100), CLEAN]

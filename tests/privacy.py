@@ -29,16 +29,12 @@ class PersonalValues:
         """Remember every telling text in a body."""
         self._values.update(text for text in _texts(document) if not _HARMLESS.fullmatch(text))
 
-    @property
-    def hooks(self) -> dict[str, list[Any]]:
-        """The event hooks of a client: what it successfully sends is noted, and the tokens that it gets."""
-        return {"response": [self._note_exchange]}
-
     def shown_in(self, text: str) -> list[str]:
         """Those that a text shows: as they are, or as JSON or a URL would spell them."""
         return sorted(value for value in self._values if any(form in text for form in _forms(value)))
 
-    def _note_exchange(self, response: httpx.Response) -> None:
+    def note_exchange(self, response: httpx.Response) -> None:
+        """An event hook of a client: what it successfully sends is noted, and the tokens that it gets."""
         if not response.is_success or response.request.method == "GET":
             return
         with contextlib.suppress(ValueError, httpx.RequestNotRead):  # no JSON, or a stream

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import httpx
 
+from .declared import checked
 from .privacy import CREATED
 
 PASSWORD = "correct horse battery"
@@ -79,7 +80,12 @@ class Api:
     def _user(self, user_id: str, email: str, password: str, user_type: str, token: str | None) -> User:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         clients = {
-            name: httpx.Client(base_url=url, headers=headers, timeout=20, event_hooks=CREATED.hooks)
+            name: httpx.Client(
+                base_url=url,
+                headers=headers,
+                timeout=20,
+                event_hooks={"response": [CREATED.note_exchange, checked(name)]},
+            )
             for name, url in self.urls.items()
         }
         self._clients += clients.values()

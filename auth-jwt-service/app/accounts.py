@@ -56,7 +56,7 @@ class AccountQuery(PageQuery):
     """The filters of the accounts' list."""
 
     user_type: UserType | None = None
-    is_active: bool | None = None
+    is_active: bool | None = Field(default=None, description="Only the enabled accounts, or only the disabled ones.")
     q: Search | None = Field(default=None, description="Part of an e-mail, without case and accents.")
 
 

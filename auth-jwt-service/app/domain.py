@@ -81,8 +81,9 @@ class LoginForm(BaseModel):
     """The form of OAuth 2's password grant (RFC 6749, section 4.3.2); what else clients send in it does not matter."""
 
     grant_type: Literal["password"] = "password"
-    username: LoginName
-    password: Credential
+    # An empty field of a form arrives as none: like every wrong pair it is a 401.
+    username: LoginName = ""
+    password: Credential = ""
 
 
 class Refresh(Body):
@@ -96,6 +97,12 @@ class PasswordChange(Body):
 
     current_password: str
     new_password: Password
+
+
+class KeySet(BaseModel):
+    """The public keys of access tokens (RFC 7517)."""
+
+    keys: list[dict[str, Any]]
 
 
 class SessionItem(BaseModel):

@@ -8,12 +8,24 @@ from fastapi import APIRouter, Depends, FastAPI, Form, Query, Response
 from shared import app as factory
 from shared.auth import AdminCaller, AnyCaller, BearerToken, CallerOf, Introduction, OptionalToken
 from shared.caller import Caller
-from shared.login import Login, TokenPair
+from shared.errors import (
+    PASSWORD_REFUSALS,
+    AccountExists,
+    EmailTaken,
+    InvalidRefreshToken,
+    RefreshTokenReused,
+    TooManyAttempts,
+    WrongPassword,
+)
+from shared.login import LOGIN_REFUSALS, Login, TokenPair
+from shared.openapi import refuses
 from shared.pagination import Page
 from shared.routes import FleetRoute
 from shared.settings import load
 
 from . import accounts, domain, trail
+from .errors import OwnAccount
+from .glossary import GLOSSARY
 from .resources import AuthResources
 from .settings import AuthSettings
 
@@ -25,18 +37,21 @@ ServiceOrAdminCaller = Annotated[Caller, Depends(CallerOf("service", "admin"))]
 
 
 @router.post("/auth/login", response_model=TokenPair, tags=["auth"])
+@refuses(*LOGIN_REFUSALS)
 async def login(body: Login, res: Res, introduction: Introduction) -> dict[str, Any]:
     """Log in with e-mail and password. Every wrong pair gets the same 401 `invalid_credentials`."""
     return await domain.login(res, body, introduction)
 
 
 @router.post("/auth/token", response_model=TokenPair, tags=["auth"])
+@refuses(*LOGIN_REFUSALS)
 async def issue_token(form: Annotated[domain.LoginForm, Form()], res: Res) -> dict[str, Any]:
     """Log in with the form of OAuth 2's password grant, as the Authorize button of `/docs` does."""
     return await domain.login(res, Login(email=form.username, password=form.password), None)
 
 
 @router.post("/auth/refresh", response_model=TokenPair, tags=["auth"])
+@refuses(InvalidRefreshToken, RefreshTokenReused)
 async def refresh(body: domain.Refresh, res: Res) -> dict[str, Any]:
     """Spend a refresh token for a new pair; spent again after the grace, the session ends."""
     return await domain.refresh(res, body.refresh_token)
@@ -88,18 +103,20 @@ async def end_session(session_id: UUID, caller: AnyCaller, res: Res) -> None:
 
 
 @router.post("/auth/change-password", status_code=204, tags=["auth"])
+@refuses(WrongPassword, *PASSWORD_REFUSALS, TooManyAttempts)
 async def change_password(body: domain.PasswordChange, caller: AnyCaller, res: Res) -> None:
     """Set a new password, confirmed by the current one; the other sessions end."""
     await domain.change_password(res, caller, body)
 
 
-@router.get("/.well-known/jwks.json", tags=["auth"])
-async def get_keys(res: Res) -> dict[str, list[dict[str, Any]]]:
+@router.get("/.well-known/jwks.json", response_model=domain.KeySet, tags=["auth"])
+async def get_keys(res: Res) -> dict[str, Any]:
     """The public keys of access tokens (RFC 7517); none when they are signed with a shared secret."""
     return {"keys": res.keys.published}
 
 
 @router.post("/users/create", status_code=201, response_model=accounts.Account, tags=["users"])
+@refuses(EmailTaken, AccountExists, *PASSWORD_REFUSALS)
 async def create_user(
     body: accounts.NewAccount, caller: ServiceOrAdminCaller, res: Res, response: Response
 ) -> dict[str, Any]:
@@ -124,6 +141,7 @@ async def get_user(user_id: UUID, caller: AdminCaller, res: Res) -> dict[str, An
 
 
 @router.patch("/users/{user_id}", response_model=accounts.Account, tags=["users"])
+@refuses(OwnAccount)
 async def update_user(user_id: UUID, body: accounts.AccountUpdate, caller: AdminCaller, res: Res) -> dict[str, Any]:
     """Enable or disable an account; disabling ends its sessions."""
     return await accounts.update_account(res, caller, user_id, body)
@@ -139,7 +157,7 @@ async def list_events(
 
 def create_app(settings: AuthSettings) -> FastAPI:
     """The auth service."""
-    return factory.create(settings, SERVICE, "PredictHealth · auth", router, AuthResources.open)
+    return factory.create(settings, SERVICE, "PredictHealth · auth", router, AuthResources.open, GLOSSARY)
 
 
 app = create_app(load(AuthSettings))

@@ -9,13 +9,17 @@ from shared import app as factory
 from shared.app import ClientResourcesOf as Res
 from shared.appointments import Appointment
 from shared.auth import AdminCaller, AdminOrInstitutionCaller, AnyCaller, DoctorCaller, StaffCaller
-from shared.login import Login, TokenPair, delegate
+from shared.errors import PASSWORD_REFUSALS, EmailTaken, InstitutionDeleted, InvalidTransition, LicenseTaken
+from shared.login import LOGIN_REFUSALS, Login, TokenPair, delegate
+from shared.openapi import refuses
 from shared.pagination import Page, PageQuery
 from shared.resources import ClientResources
 from shared.routes import FleetRoute
 from shared.settings import ClientSettings, load
 
 from . import appointments, domain, figures, statuses
+from .errors import DoctorHasPatients
+from .glossary import GLOSSARY
 
 SERVICE = "service-doctors"
 
@@ -23,6 +27,7 @@ router = APIRouter(route_class=FleetRoute)
 
 
 @router.post("/auth/login", response_model=TokenPair, tags=["auth"])
+@refuses(*LOGIN_REFUSALS)
 async def login(body: Login, res: Res) -> dict[str, Any]:
     """Log in as a doctor; 403 `wrong_user_type` for others, `account_unavailable` while suspended or retired."""
     return await delegate(res, body, "doctor")
@@ -83,6 +88,7 @@ async def list_doctors(
 
 
 @router.post("/api/v1/doctors", status_code=201, response_model=domain.Doctor, tags=["doctors"])
+@refuses(EmailTaken, LicenseTaken, *PASSWORD_REFUSALS)
 async def create_doctor(
     body: domain.NewDoctor, caller: AdminOrInstitutionCaller, res: Res, response: Response
 ) -> dict[str, Any]:
@@ -106,6 +112,7 @@ async def get_doctor(doctor_id: UUID, caller: StaffCaller, res: Res) -> dict[str
 
 
 @router.put("/api/v1/doctors/{doctor_id}", response_model=domain.Doctor, tags=["doctors"])
+@refuses(LicenseTaken, DoctorHasPatients)
 async def update_doctor(
     doctor_id: UUID, body: domain.DoctorUpdate, caller: AdminOrInstitutionCaller, res: Res
 ) -> dict[str, Any]:
@@ -120,6 +127,7 @@ async def delete_doctor(doctor_id: UUID, caller: AdminOrInstitutionCaller, res: 
 
 
 @router.post("/api/v1/doctors/{doctor_id}/restore", response_model=domain.Doctor, tags=["doctors"])
+@refuses(InstitutionDeleted)
 async def restore_doctor(doctor_id: UUID, caller: AdminCaller, res: Res) -> dict[str, Any]:
     """Bring a deleted doctor back, its login included; 409 `institution_deleted` while its institution is deleted.
 
@@ -129,6 +137,7 @@ async def restore_doctor(doctor_id: UUID, caller: AdminCaller, res: Res) -> dict
 
 
 @router.post("/api/v1/doctors/{doctor_id}/professional-status", response_model=domain.Doctor, tags=["statuses"])
+@refuses(InvalidTransition)
 async def change_professional_status(
     doctor_id: UUID, body: statuses.ProfessionalStep, caller: AdminOrInstitutionCaller, res: Res
 ) -> dict[str, Any]:
@@ -140,6 +149,7 @@ async def change_professional_status(
 
 
 @router.post("/api/v1/doctors/{doctor_id}/license-status", response_model=domain.Doctor, tags=["statuses"])
+@refuses(InvalidTransition)
 async def change_license_status(
     doctor_id: UUID, body: statuses.LicenseStep, caller: AdminCaller, res: Res
 ) -> dict[str, Any]:
@@ -165,7 +175,7 @@ async def list_specialties(caller: AnyCaller, res: Res) -> dict[str, Any]:
 
 def create_app(settings: ClientSettings) -> FastAPI:
     """The doctors' service."""
-    return factory.create(settings, SERVICE, "PredictHealth · doctors", router, ClientResources.open)
+    return factory.create(settings, SERVICE, "PredictHealth · doctors", router, ClientResources.open, GLOSSARY)
 
 
 app = create_app(load(ClientSettings))

@@ -4,7 +4,7 @@ from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, Field
 
 from shared import audit, idempotency
 from shared.caller import Caller
@@ -13,11 +13,11 @@ from shared.pagination import Page, PageQuery
 from shared.postgres import Row
 from shared.resources import ClientResources
 from shared.schemas import Body
-from shared.text import Text, clean
+from shared.text import CLEAN, Text
 
 from . import accreditations_db, db
 
-Number = Annotated[str, Field(min_length=1, max_length=100), BeforeValidator(clean)]
+Number = Annotated[str, Field(min_length=1, max_length=100), CLEAN]
 
 
 class NewAccreditation(Body):

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, HttpUrl, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, HttpUrl, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from shared import audit, contacts, etag, idempotency
@@ -16,7 +16,7 @@ from shared.postgres import Executor, Row
 from shared.record import RiskLevel, ValidationStatus
 from shared.resources import ClientResources
 from shared.schemas import ABSENT, Body, CatalogueId, ContactEmail, Update
-from shared.text import LicenseNumber, Password, Phone, Search, Text, clean
+from shared.text import CLEAN, LicenseNumber, Password, Phone, Search, Text
 
 from . import db
 from .verification import VerificationStatus
@@ -41,14 +41,14 @@ def check_web_address(value: str) -> str:
 Website = Annotated[
     str,
     Field(max_length=500, examples=["https://clinica.mx"]),
-    BeforeValidator(clean),
+    CLEAN,
     AfterValidator(check_web_address),
 ]
-PostalCode = Annotated[str, Field(min_length=1, max_length=20), BeforeValidator(clean)]
+PostalCode = Annotated[str, Field(min_length=1, max_length=20), CLEAN]
 CountryCode = Annotated[
     str,
     Field(pattern=r"^[A-Za-z]{2}$", description="ISO 3166-1 alpha-2."),
-    BeforeValidator(clean),
+    CLEAN,
     AfterValidator(str.upper),
 ]
 

@@ -8,8 +8,10 @@ from fastapi import APIRouter, FastAPI, Query, Response
 from shared import app as factory
 from shared.app import ClientResourcesOf as Res
 from shared.auth import AdminCaller, AdminOrThatInstitution, AnyCaller, InstitutionCaller
+from shared.errors import PASSWORD_REFUSALS, EmailTaken, InvalidTransition, LicenseTaken
 from shared.history import StatusChange
-from shared.login import Login, TokenPair, delegate
+from shared.login import LOGIN_REFUSALS, Login, TokenPair, delegate
+from shared.openapi import refuses
 from shared.pagination import Page, PageQuery
 from shared.resources import ClientResources
 from shared.routes import FleetRoute
@@ -17,6 +19,8 @@ from shared.schemas import CatalogueId
 from shared.settings import ClientSettings, load
 
 from . import accreditations, domain, figures, verification
+from .errors import InstitutionInUse
+from .glossary import GLOSSARY
 
 SERVICE = "service-institutions"
 
@@ -26,6 +30,7 @@ Country = Annotated[domain.CountryCode | None, Query()]
 
 
 @router.post("/auth/login", response_model=TokenPair, tags=["auth"])
+@refuses(*LOGIN_REFUSALS)
 async def login(body: Login, res: Res) -> dict[str, Any]:
     """Log in as an institution; 403 `wrong_user_type` for others."""
     return await delegate(res, body, "institution")
@@ -61,6 +66,7 @@ async def list_institutions(
 
 
 @router.post("/api/v1/institutions", status_code=201, response_model=domain.Institution, tags=["institutions"])
+@refuses(EmailTaken, LicenseTaken, *PASSWORD_REFUSALS)
 async def create_institution(
     body: domain.NewInstitution, caller: AdminCaller, res: Res, response: Response
 ) -> dict[str, Any]:
@@ -77,6 +83,7 @@ async def get_institution(institution_id: UUID, caller: AnyCaller, res: Res) -> 
 
 
 @router.put("/api/v1/institutions/{institution_id}", response_model=domain.Institution, tags=["institutions"])
+@refuses(LicenseTaken)
 async def update_institution(
     institution_id: UUID, body: domain.InstitutionUpdate, caller: AdminOrThatInstitution, res: Res
 ) -> dict[str, Any]:
@@ -85,6 +92,7 @@ async def update_institution(
 
 
 @router.delete("/api/v1/institutions/{institution_id}", status_code=204, tags=["institutions"])
+@refuses(InstitutionInUse)
 async def delete_institution(institution_id: UUID, caller: AdminCaller, res: Res) -> None:
     """Hide an institution, disable its login and end its sessions; 409 while doctors or patients belong to it."""
     await domain.delete_institution(res, institution_id)
@@ -99,6 +107,7 @@ async def restore_institution(institution_id: UUID, caller: AdminCaller, res: Re
 @router.post(
     "/api/v1/institutions/{institution_id}/verification", response_model=domain.Institution, tags=["verification"]
 )
+@refuses(InvalidTransition)
 async def verify_institution(
     institution_id: UUID, body: verification.Verification, caller: AdminCaller, res: Res
 ) -> dict[str, Any]:
@@ -189,7 +198,7 @@ async def list_municipalities(
 
 def create_app(settings: ClientSettings) -> FastAPI:
     """The institutions' service."""
-    return factory.create(settings, SERVICE, "PredictHealth · institutions", router, ClientResources.open)
+    return factory.create(settings, SERVICE, "PredictHealth · institutions", router, ClientResources.open, GLOSSARY)
 
 
 app = create_app(load(ClientSettings))

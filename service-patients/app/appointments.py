@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from shared import audit, etag, idempotency
 from shared.appointments import Appointment, AppointmentStatus
@@ -17,7 +17,7 @@ from shared.pagination import Page, PageQuery
 from shared.postgres import Row
 from shared.resources import ClientResources
 from shared.schemas import Body
-from shared.text import clean
+from shared.text import CLEAN
 
 from . import appointments_db, db
 from .errors import AppointmentInThePast, AppointmentNotFound, EndRejected, NoDoctor, NotItsDoctor
@@ -34,7 +34,7 @@ _MOVES: Mapping[str, tuple[AppointmentStatus, ...]] = {
     "no_show": (),
 }
 
-Reason = Annotated[str, Field(min_length=1, max_length=500), BeforeValidator(clean)]
+Reason = Annotated[str, Field(min_length=1, max_length=500), CLEAN]
 
 
 class NewAppointment(Body):
@@ -43,7 +43,7 @@ class NewAppointment(Body):
     starts_at: Moment = Field(description="Not in the past, except for its doctor and admins.")
     ends_at: Moment | None = None
     duration_minutes: int | None = Field(
-        default=None, ge=LEAST_MINUTES, le=MOST_MINUTES, description=f"{USUAL_MINUTES} by default."
+        default=None, ge=LEAST_MINUTES, le=MOST_MINUTES, description=f"In minutes, {USUAL_MINUTES} by default."
     )
     reason: Reason | None = None
     doctor_id: UUID | None = Field(default=None, description="The patient's own doctor, who is the default.")

@@ -8,14 +8,14 @@ from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, Field
 
 from shared import audit, etag, idempotency
 from shared.caller import Caller
 from shared.postgres import Row
 from shared.resources import ClientResources
 from shared.schemas import Body, CatalogueId
-from shared.text import Email, Phone, Text, clean
+from shared.text import CLEAN, Email, Phone, Text
 
 from . import contacts_db, db
 from .contacts_db import Kind
@@ -23,7 +23,7 @@ from .domain import AddressContact, EmailContact, PhoneContact
 from .errors import LastEmail
 from .scope import answered_before, scope_of, writing
 
-PostalCode = Annotated[str, Field(min_length=1, max_length=20), BeforeValidator(clean)]
+PostalCode = Annotated[str, Field(min_length=1, max_length=20), CLEAN]
 
 
 class NewContact(Body):

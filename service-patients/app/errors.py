@@ -13,6 +13,7 @@ class PossibleDuplicate(Problem):
     status, code = 409, "possible_duplicate"
     es = "Ya hay un paciente con ese nombre y fecha de nacimiento. Revíselo, o créelo con allow_duplicate=true."
     en = "There is a patient with that name and birth date. Look at it, or create yours with allow_duplicate=true."
+    example_members: ClassVar = {"candidates": ["7d9f1f4e-5f1b-4a7e-9a57-0d6f9a1c2b3e"]}
 
     def __init__(self, candidates: Sequence[UUID]) -> None:
         super().__init__(members={"candidates": [str(candidate) for candidate in candidates]})

@@ -10,8 +10,10 @@ from shared.app import ClientResourcesOf as Res
 from shared.appointments import Appointment
 from shared.auth import AdminCaller, AdminOrInstitutionCaller, AnyCaller, CallerOf, StaffCaller
 from shared.caller import Caller
+from shared.errors import PASSWORD_REFUSALS, EmailTaken, Forbidden, InstitutionDeleted, InvalidTransition
 from shared.history import StatusChange
-from shared.login import Login, TokenPair, delegate
+from shared.login import LOGIN_REFUSALS, Login, TokenPair, delegate
+from shared.openapi import refuses
 from shared.pagination import Page, PageQuery
 from shared.record import Allergy, Condition, FamilyHistoryEntry, HealthProfile, MedicalRecord, Medication, Observation
 from shared.resources import ClientResources
@@ -31,6 +33,15 @@ from . import (
     record_db,
     validation,
 )
+from .errors import (
+    AlreadyRecorded,
+    AssociationRequired,
+    DoctorNotInInstitution,
+    LastEmail,
+    PossibleDuplicate,
+    SlotTaken,
+)
+from .glossary import GLOSSARY
 
 SERVICE = "service-patients"
 
@@ -44,6 +55,7 @@ LogReader = Annotated[Caller, Depends(CallerOf("patient", "admin"))]
 
 
 @router.post("/auth/login", response_model=TokenPair, tags=["auth"])
+@refuses(*LOGIN_REFUSALS)
 async def login(body: Login, res: Res) -> dict[str, Any]:
     """Log in as a patient; 403 `wrong_user_type` for others."""
     return await delegate(res, body, "patient")
@@ -58,6 +70,7 @@ async def list_patients(
 
 
 @router.post("/api/v1/patients", status_code=201, response_model=domain.Patient, tags=["patients"])
+@refuses(EmailTaken, PossibleDuplicate, AssociationRequired, DoctorNotInInstitution, *PASSWORD_REFUSALS)
 async def create_patient(
     body: domain.NewPatient,
     caller: StaffCaller,
@@ -81,6 +94,7 @@ async def get_patient(patient_id: UUID, caller: AnyCaller, res: Res) -> dict[str
 
 
 @router.put("/api/v1/patients/{patient_id}", response_model=domain.Patient, tags=["patients"])
+@refuses(Forbidden, AssociationRequired, DoctorNotInInstitution)
 async def update_patient(patient_id: UUID, body: domain.PatientUpdate, caller: AnyCaller, res: Res) -> dict[str, Any]:
     """Change personal fields (null clears, absent stays); `doctor_id`, `institution_id`: admins, its institution."""
     return await domain.update_patient(res, caller, patient_id, body)
@@ -93,6 +107,7 @@ async def delete_patient(patient_id: UUID, caller: AdminOrInstitutionCaller, res
 
 
 @router.post("/api/v1/patients/{patient_id}/restore", response_model=domain.Patient, tags=["patients"])
+@refuses(InstitutionDeleted)
 async def restore_patient(patient_id: UUID, caller: AdminCaller, res: Res) -> dict[str, Any]:
     """Bring a deleted patient back, its login included; 409 `institution_deleted` while its institution is deleted.
 
@@ -149,6 +164,7 @@ async def update_health_profile(
 
 
 @router.post("/api/v1/patients/{patient_id}/conditions", status_code=201, response_model=Condition, tags=["record"])
+@refuses(AlreadyRecorded)
 async def add_condition(
     patient_id: UUID, body: record.NewCondition, caller: RecordWriter, res: Res, response: Response
 ) -> dict[str, Any]:
@@ -159,6 +175,7 @@ async def add_condition(
 
 
 @router.put("/api/v1/patients/{patient_id}/conditions/{entry_id}", response_model=Condition, tags=["record"])
+@refuses(AlreadyRecorded)
 async def update_condition(
     patient_id: UUID, entry_id: CatalogueId, body: record.ConditionUpdate, caller: RecordWriter, res: Res
 ) -> dict[str, Any]:
@@ -173,6 +190,7 @@ async def delete_condition(patient_id: UUID, entry_id: CatalogueId, caller: Reco
 
 
 @router.post("/api/v1/patients/{patient_id}/medications", status_code=201, response_model=Medication, tags=["record"])
+@refuses(AlreadyRecorded)
 async def add_medication(
     patient_id: UUID, body: record.NewMedication, caller: RecordWriter, res: Res, response: Response
 ) -> dict[str, Any]:
@@ -183,6 +201,7 @@ async def add_medication(
 
 
 @router.put("/api/v1/patients/{patient_id}/medications/{entry_id}", response_model=Medication, tags=["record"])
+@refuses(AlreadyRecorded)
 async def update_medication(
     patient_id: UUID, entry_id: CatalogueId, body: record.MedicationUpdate, caller: RecordWriter, res: Res
 ) -> dict[str, Any]:
@@ -197,6 +216,7 @@ async def delete_medication(patient_id: UUID, entry_id: CatalogueId, caller: Rec
 
 
 @router.post("/api/v1/patients/{patient_id}/allergies", status_code=201, response_model=Allergy, tags=["record"])
+@refuses(AlreadyRecorded)
 async def add_allergy(
     patient_id: UUID, body: record.NewAllergy, caller: RecordWriter, res: Res, response: Response
 ) -> dict[str, Any]:
@@ -207,6 +227,7 @@ async def add_allergy(
 
 
 @router.put("/api/v1/patients/{patient_id}/allergies/{entry_id}", response_model=Allergy, tags=["record"])
+@refuses(AlreadyRecorded)
 async def update_allergy(
     patient_id: UUID, entry_id: CatalogueId, body: record.AllergyUpdate, caller: RecordWriter, res: Res
 ) -> dict[str, Any]:
@@ -223,6 +244,7 @@ async def delete_allergy(patient_id: UUID, entry_id: CatalogueId, caller: Record
 @router.post(
     "/api/v1/patients/{patient_id}/family-history", status_code=201, response_model=FamilyHistoryEntry, tags=["record"]
 )
+@refuses(AlreadyRecorded)
 async def add_family_history(
     patient_id: UUID, body: record.NewFamilyHistory, caller: RecordWriter, res: Res, response: Response
 ) -> dict[str, Any]:
@@ -235,6 +257,7 @@ async def add_family_history(
 @router.put(
     "/api/v1/patients/{patient_id}/family-history/{entry_id}", response_model=FamilyHistoryEntry, tags=["record"]
 )
+@refuses(AlreadyRecorded)
 async def update_family_history(
     patient_id: UUID, entry_id: UUID, body: record.FamilyHistoryUpdate, caller: RecordWriter, res: Res
 ) -> dict[str, Any]:
@@ -254,6 +277,7 @@ async def delete_family_history(patient_id: UUID, entry_id: UUID, caller: Record
 @router.post(
     "/api/v1/patients/{patient_id}/emails", status_code=201, response_model=domain.EmailContact, tags=["contacts"]
 )
+@refuses(AlreadyRecorded)
 async def add_email(
     patient_id: UUID, body: contacts.NewEmail, caller: ContactWriter, res: Res, response: Response
 ) -> dict[str, Any]:
@@ -264,6 +288,7 @@ async def add_email(
 
 
 @router.delete("/api/v1/patients/{patient_id}/emails/{contact_id}", status_code=204, tags=["contacts"])
+@refuses(LastEmail)
 async def delete_email(patient_id: UUID, contact_id: UUID, caller: ContactWriter, res: Res) -> None:
     """Remove an e-mail; the oldest other one follows a primary one; 409 `last_email` for the only one."""
     await contacts.delete_email(res, caller, patient_id, contact_id)
@@ -272,6 +297,7 @@ async def delete_email(patient_id: UUID, contact_id: UUID, caller: ContactWriter
 @router.post(
     "/api/v1/patients/{patient_id}/phones", status_code=201, response_model=domain.PhoneContact, tags=["contacts"]
 )
+@refuses(AlreadyRecorded)
 async def add_phone(
     patient_id: UUID, body: contacts.NewPhone, caller: ContactWriter, res: Res, response: Response
 ) -> dict[str, Any]:
@@ -290,6 +316,7 @@ async def delete_phone(patient_id: UUID, contact_id: UUID, caller: ContactWriter
 @router.post(
     "/api/v1/patients/{patient_id}/addresses", status_code=201, response_model=domain.AddressContact, tags=["contacts"]
 )
+@refuses(AlreadyRecorded)
 async def add_address(
     patient_id: UUID, body: contacts.NewAddress, caller: ContactWriter, res: Res, response: Response
 ) -> dict[str, Any]:
@@ -362,6 +389,7 @@ async def get_observation(patient_id: UUID, observation_id: UUID, caller: AnyCal
 
 
 @router.post("/api/v1/patients/{patient_id}/validation", response_model=domain.Patient, tags=["validation"])
+@refuses(InvalidTransition)
 async def validate_patient(patient_id: UUID, body: validation.NewStep, caller: StaffCaller, res: Res) -> dict[str, Any]:
     """Make the next step: its doctor the first, its institution the second, an admin the third, or back to `pending`.
 
@@ -392,6 +420,7 @@ async def list_appointments(
 
 
 @router.post(APPOINTMENTS, status_code=201, response_model=Appointment, tags=["appointments"])
+@refuses(SlotTaken)
 async def make_appointment(
     patient_id: UUID, body: appointments.NewAppointment, caller: AnyCaller, res: Res, response: Response
 ) -> dict[str, Any]:
@@ -408,6 +437,7 @@ async def get_appointment(patient_id: UUID, appointment_id: UUID, caller: AnyCal
 
 
 @router.patch(APPOINTMENTS + "/{appointment_id}", response_model=Appointment, tags=["appointments"])
+@refuses(InvalidTransition, SlotTaken)
 async def move_appointment(
     patient_id: UUID, appointment_id: UUID, body: appointments.AppointmentUpdate, caller: AnyCaller, res: Res
 ) -> dict[str, Any]:
@@ -453,7 +483,7 @@ async def list_allergies(caller: AnyCaller, res: Res, query: TermQuery) -> dict[
 
 def create_app(settings: ClientSettings) -> FastAPI:
     """The patients' service."""
-    return factory.create(settings, SERVICE, "PredictHealth · patients", router, ClientResources.open)
+    return factory.create(settings, SERVICE, "PredictHealth · patients", router, ClientResources.open, GLOSSARY)
 
 
 app = create_app(load(ClientSettings))

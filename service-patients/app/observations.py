@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
-from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from shared import audit, idempotency
@@ -20,7 +20,7 @@ from shared.postgres import Executor, Row
 from shared.record import Observation
 from shared.resources import ClientResources
 from shared.schemas import Body
-from shared.text import clean
+from shared.text import CLEAN
 
 from . import db, observations_db, scores
 from .errors import ObservationNotFound
@@ -46,9 +46,10 @@ def _value(value: Any) -> float | str:
     raise PydanticCustomError("type", "is neither a number nor a smoking status", sentences)
 
 
-LoincCode = Annotated[str, Field(min_length=1, max_length=20, description="LOINC."), BeforeValidator(clean)]
-Unit = Annotated[str, Field(max_length=40, description="UCUM; empty for a smoking status."), BeforeValidator(clean)]
-Value = Annotated[float | str, BeforeValidator(_value)]
+_VALUE_SCHEMA = {"anyOf": [{"type": "number"}, {"type": "string", "enum": list(SMOKING_STATUSES)}]}
+LoincCode = Annotated[str, Field(min_length=1, max_length=20, description="LOINC."), CLEAN]
+Unit = Annotated[str, Field(max_length=40, description="UCUM; empty for a smoking status."), CLEAN]
+Value = Annotated[float | str, BeforeValidator(_value), WithJsonSchema(_VALUE_SCHEMA)]
 
 
 class NewObservation(Body):

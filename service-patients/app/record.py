@@ -5,7 +5,8 @@ from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, Field
+from pydantic_core import PydanticCustomError
 
 from shared import audit, etag, idempotency
 from shared.caller import Caller
@@ -13,7 +14,7 @@ from shared.postgres import Executor, Row
 from shared.record import Allergy, Condition, FamilyHistoryEntry, Medication
 from shared.resources import ClientResources
 from shared.schemas import ABSENT, Body, CatalogueId, Update
-from shared.text import Note, Text, clean
+from shared.text import CLEAN, Note, Text
 
 from . import db, domain, record_db, scores
 from .domain import PastDay
@@ -26,12 +27,20 @@ def _on_one_line(value: str) -> str:
     return " ".join(value.split())
 
 
-# A letter or digit: without one, nothing would be left to compare.
+def _comparable(value: str) -> str:
+    # Without a letter or digit, nothing would be left to compare.
+    if not any(character.isalnum() for character in value):
+        raise PydanticCustomError("string_pattern_mismatch", "has no letter or digit")
+    return value
+
+
+# No pattern in the schema: the ones of JSON Schema (ECMA-262) have no word for a letter of any script.
 TermName = Annotated[
     str,
-    Field(min_length=1, max_length=300, pattern=r"\p{L}|\p{N}", description="Joins the catalogue if it is new."),
-    BeforeValidator(clean),
+    Field(min_length=1, max_length=300),
+    CLEAN,
     AfterValidator(_on_one_line),
+    AfterValidator(_comparable),
 ]
 
 

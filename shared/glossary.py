@@ -1,0 +1,162 @@
+"""What the names of the wire mean: one description and example per name, wherever it stands in a body or a query.
+
+`Model.name` goes before `name`, and what a model says of a field itself before both. Examples are only given where
+the type alone (a UUID, a date, a word of an enumeration) does not yield one. Only names that two services use; a
+service's own stand in its `glossary.py`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Term(NamedTuple):
+    """What a name means, and an example of its value."""
+
+    description: str = ""
+    example: Any = None
+
+
+Terms = Mapping[str, Term]
+
+TERMS: Terms = {
+    # Ids and the marks of every row.
+    "id": Term("Its id."),
+    "user_id": Term("The account's id: that of the patient, doctor or institution that it belongs to."),
+    "reference_id": Term("The id of the patient, doctor or institution that the account belongs to."),
+    "patient_id": Term("The patient's id."),
+    "doctor_id": Term("The doctor's id."),
+    "institution_id": Term("The institution's id."),
+    "session_id": Term("The session's id."),
+    "request_id": Term("The id of the request, as in its answer's `X-Request-ID`.", "4be9b6cd-9d0e-4b5d-8f4c"),
+    "created_at": Term("When it was created, in UTC."),
+    "updated_at": Term("When it was last changed, in UTC."),
+    "is_active": Term("False once it is deleted or disabled."),
+    "is_verified": Term("Whether its validation or verification is complete."),
+    # Lists and figures.
+    "items": Term("The entries."),
+    "next_cursor": Term("The `cursor` of the next page; null on the last one.", "3q2-7wAAAAAAAAAAAAAAAFsiMjAyNiJd"),
+    "count": Term("How many.", 12),
+    "as_of": Term("When it was counted, in UTC."),
+    "patients": Term("Patients.", 12),
+    "from": Term("From this moment on, RFC 3339, inclusive."),
+    "to": Term("Up to this moment, RFC 3339, inclusive."),
+    # People and how to reach them.
+    "first_name": Term("Given names.", "María José"),
+    "last_name": Term("Family names.", "Núñez Ávila"),
+    "date_of_birth": Term("The day of birth.", "1980-05-17"),
+    "email": Term("E-mail address.", "ana.lopez@clinica.mx"),
+    "email_address": Term("E-mail address.", "ana.lopez@clinica.mx"),
+    "contact_email": Term("The primary e-mail address.", "ana.lopez@clinica.mx"),
+    "ContactEmail.email_address": Term("E-mail address; it is the login too.", "ana.lopez@clinica.mx"),
+    "phone": Term("Telephone number.", "+52 55 1234 5678"),
+    "contact_phone": Term("The primary telephone number.", "+52 55 1234 5678"),
+    "last_login": Term("When it last logged in, in UTC; null: never."),
+    "address": Term("The primary address."),
+    "street_address": Term("Street and number.", "Av. Insurgentes Sur 1457"),
+    "neighborhood": Term("Neighbourhood (colonia).", "Mixcoac"),
+    "city": Term("City or municipality.", "Ciudad de México"),
+    "postal_code": Term("Postal code.", "03920"),
+    "region_id": Term("The region's id, of `/api/v1/regions`.", 9),
+    "region_name": Term("The region's name.", "Ciudad de México"),
+    "region": Term("The region's name.", "Ciudad de México"),
+    "country_id": Term("The country's id, of `/api/v1/countries`.", 1),
+    "country_name": Term("The country's name.", "México"),
+    "country": Term("ISO 3166-1 alpha-2 code of the country.", "MX"),
+    # Doctors and institutions.
+    "name": Term("Its name.", "Hipertensión arterial"),
+    "type": Term("Its kind.", "Hospital"),
+    "website": Term("Web address.", "https://clinica.mx"),
+    "license_number": Term("The institution's licence, unique without case, spaces and hyphens.", "INS-2024-118"),
+    "medical_license": Term("The doctor's licence, unique without case, spaces and hyphens.", "MED-8841207"),
+    "years_experience": Term("Experience in whole years.", 12),
+    "consultation_fee": Term("Price of a consultation, in the currency of the institution's country.", 850.5),
+    "professional_status": Term("`active`, `suspended` (for now) or `retired` (for good)."),
+    "specialty": Term("The specialty's name.", "Cardiología"),
+    "specialty_name": Term("The specialty's name.", "Cardiología"),
+    # Accounts and tokens.
+    "user_type": Term("The role: `patient`, `doctor`, `institution` or `admin`.", "doctor"),
+    "password": Term("At least 8 characters and at most 72 bytes of UTF-8 when set.", "un caballo correcto"),
+    "access_token": Term("The bearer token of every other call (a JWT).", "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiI3In0.c2ln"),
+    "refresh_token": Term("Renews the pair, once; it is no bearer token.", "eyJ0eXAiOiJyIn0.eyJzaWQiOiI3In0.c2ln"),
+    "token_type": Term("How to send the access token."),
+    "expires_in": Term("How long the access token lives, in seconds.", 900),
+    "refresh_expires_in": Term("How long the session lives unless it is used meanwhile, in seconds.", 3600),
+    # The record.
+    "validation_status": Term("How far the patient's validation is."),
+    "health_score": Term("Life's Essential 8, 0-100 points; null without data.", 71),
+    "risk_level": Term("From the health score: `low` from 80 points on, `moderate` from 50 on, else `high`."),
+    "health_profile": Term("What the patient lives like; null when nothing is known."),
+    "height_cm": Term("Height in cm, kept to 0.1 cm.", 172.5),
+    "weight_kg": Term("Weight in kg, kept to 0.01 kg.", 81.25),
+    "blood_type_id": Term("The blood type's id, of `/api/v1/blood-types`.", 7),
+    "blood_type": Term("The blood type.", "O+"),
+    "is_smoker": Term("Whether the patient smokes; null: unknown."),
+    "smoking_years": Term("For how long the patient has smoked, or did, in years.", 4),
+    "smoking_status": Term("Whether the patient smokes, did, or uses another nicotine device."),
+    "quit_date": Term("The day of the last cigarette."),
+    "secondhand_smoke_home": Term("Whether others smoke at the patient's home."),
+    "consumes_alcohol": Term("Whether the patient drinks alcohol; null: unknown."),
+    "alcohol_frequency": Term("How often the patient drinks.", "monthly"),
+    "physical_activity_minutes_weekly": Term("Moderate activity in minutes a week; a vigorous one counts twice.", 150),
+    "sleep_hours": Term("Sleep in hours a night, kept to 0.1 h.", 7.5),
+    "diet_score": Term("Score of the MEPA questionnaire, 0-16 points.", 11),
+    "takes_bp_medication": Term("Whether the patient takes medication against high blood pressure."),
+    "takes_lipid_medication": Term("Whether the patient takes medication against high blood lipids."),
+    "has_diabetes": Term("Whether the patient has diabetes; null: unknown."),
+    "notes": Term("Free text.", "Camina al trabajo."),
+    "note": Term("Why, in free text.", "Documentos revisados."),
+    "conditions": Term("Diagnoses."),
+    "medications": Term("Medications."),
+    "allergies": Term("Allergies."),
+    "family_history": Term("Relatives' conditions."),
+    "observations": Term("Measurements."),
+    "condition_name": Term("The condition's name.", "Asma"),
+    "relative_type": Term("Which relative.", "mother"),
+    "diagnosis_date": Term("The day of the diagnosis."),
+    "abatement_date": Term("The day of its end; null while it lasts."),
+    "dosage": Term("How much at a time, with its unit.", "850 mg"),
+    "frequency": Term("How often.", "cada 12 h"),
+    "start_date": Term("The first day."),
+    "severity": Term("How severe it is."),
+    "reaction_description": Term("How it shows.", "Urticaria"),
+    "Medication.name": Term("The medication's name.", "Metformina"),
+    "Allergy.name": Term("What the allergy is against.", "Penicilina"),
+    "code": Term("LOINC code.", "29463-7"),
+    "value": Term("A number in `unit`, or the word of a coded answer.", 81.2),
+    "unit": Term("UCUM unit; empty for none.", "kg"),
+    "effective_at": Term("When it was measured, in UTC."),
+    "recorded_by": Term("Who recorded it."),
+    "Observation.name": Term("What was measured.", "Peso corporal"),
+    "Observation.code": Term("LOINC code.", "29463-7"),
+    # Appointments.
+    "patient_name": Term("The patient's full name.", "María José Núñez Ávila"),
+    "doctor_name": Term("The doctor's full name.", "Ana López"),
+    "starts_at": Term("When it starts, in UTC.", "2030-06-03T15:30:00Z"),
+    "ends_at": Term("When it ends, in UTC: 5 to 480 whole minutes later.", "2030-06-03T16:00:00Z"),
+    "duration_minutes": Term("How long it takes, in minutes.", 30),
+    "reason": Term("What it is about.", "Control anual"),
+    "status": Term("Where it stands."),
+    # Histories and the audit trail.
+    "from_status": Term("The status before.", "pending"),
+    "to_status": Term("The status since.", "verified"),
+    "actor_type": Term("The role of who did it: one of the users' or `service`.", "doctor"),
+    "actor_id": Term("The id of who did it; null for a service."),
+    "occurred_at": Term("When it happened, in UTC."),
+    "action": Term("What was done: `read`, `create`, `update`, `delete`, …", "read"),
+    "resource": Term("What of the data.", "medical_record"),
+    # Operations and errors.
+    "service": Term("The service's name.", "service-patients"),
+    "version": Term("The version.", "0.1.0"),
+    "checks": Term("What the service depends on.", {"postgres": {"status": "up", "latency_ms": 0.8}}),
+    "latency_ms": Term("Duration of a round trip in milliseconds; null while it is down.", 0.8),
+    "message": Term("One sentence for people.", "La sesión se cerró."),
+    "ProblemDocument.type": Term("URI of the kind of problem.", "https://predicthealth.dev/problems/email_taken"),
+    "ProblemDocument.status": Term("The HTTP status.", 409),
+    "ProblemDocument.code": Term("The kind of problem, stable, for programs.", "email_taken"),
+    "title": Term("The status in words.", "Conflicto"),
+    "detail": Term("One sentence for people, in the language of the request.", "Ya existe una cuenta con ese correo."),
+    "instance": Term("The path of the request.", "/api/v1/patients"),
+    "errors": Term("Each invalid field; with 422 only."),
+    "field": Term("The field's path.", "contact_email.email_address"),
+    "FieldProblem.code": Term("The kind of error, stable, for programs.", "required"),
+}
