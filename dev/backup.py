@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -15,9 +16,9 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
+import psycopg2
 from psycopg2 import sql
-from psycopg2.extensions import connection, set_wait_callback
-from psycopg2.extras import wait_select
+from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, connection, set_wait_callback
 from tqdm import tqdm
 
 from dev import ROOT, FleetError, archive, clients, sessions
@@ -25,7 +26,7 @@ from dev.archive import PIECE_BYTES, Part
 from dev.fleet import is_running, lock
 from dev.processes import end_survivors, find_survivors
 from dev.running import running_fleet
-from dev.servers import EmbeddedPostgres, EmbeddedValkey
+from dev.servers import EmbeddedPostgres, EmbeddedValkey, first_line
 from dev.settings import data_dir_of, load_secrets, make_data_dir
 
 DATABASE_PART, SESSIONS_PART = "database.dump", "sessions.rdb"
@@ -52,9 +53,8 @@ def run(arguments: Sequence[str]) -> int:
     names = [argument for argument in arguments if argument != "--force"]
     if len(names) != 1 or (names[0].startswith("-") and names[0] != "-"):
         raise FleetError("usage: ./fleet backup FILE [--force], or - for standard output")
-    end_in_order_when_terminated()
     data_dir = data_dir_of(os.environ)
-    with servers_of(data_dir, for_backup=True) as servers:
+    with orderly(), servers_of(data_dir, for_backup=True) as servers:
         if names[0] == "-":
             write_to_pipe(servers)
         else:
@@ -228,15 +228,27 @@ def servers_of(data_dir: Path, *, for_backup: bool) -> Iterator[Servers]:
         yield Servers(data_dir, database_url, redis_url, not os.environ.get("REDIS_URL"), False)
 
 
-def end_in_order_when_terminated() -> None:
-    """Let SIGTERM and SIGHUP clean up as Ctrl-C does, in the midst of a statement too."""
-    set_wait_callback(wait_select)
+@contextmanager
+def orderly() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP clean up as Ctrl-C does, and a failure of PostgreSQL be one line."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
+    # Else a statement that waits would have to end first.
+    set_wait_callback(wait)
+    try:
+        yield
+    except psycopg2.Error as error:
+        raise FleetError(f"PostgreSQL: {first_line(error)}") from error
+
+
+def wait(waiting: connection) -> None:
+    """Wait for PostgreSQL so that a signal is heard."""
+    while (state := waiting.poll()) != POLL_OK:
+        select.select([waiting] if state == POLL_READ else [], [waiting] if state == POLL_WRITE else [], [])
 
 
 def say(line: str) -> None:

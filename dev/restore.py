@@ -28,7 +28,7 @@ from dev.backup import (
     DATABASE_PART,
     SESSIONS_PART,
     Servers,
-    end_in_order_when_terminated,
+    orderly,
     reason,
     rows_of,
     say,
@@ -57,9 +57,8 @@ def run(arguments: Sequence[str]) -> int:
     names = [argument for argument in arguments if argument not in OPTIONS]
     if len(names) != 1 or (names[0].startswith("-") and names[0] != "-"):
         raise FleetError("usage: ./fleet restore FILE [--force] [--end-sessions], or - for standard input")
-    end_in_order_when_terminated()
     data_dir = data_dir_of(os.environ)
-    with opened(names[0]) as (file, shown_name):
+    with orderly(), opened(names[0]) as (file, shown_name):
         say(f"Checking {shown_name} ...")
         manifest, parts = archive.read(file, shown_name)
         check_migrations(manifest["migrations"])
@@ -113,7 +112,8 @@ def restore(servers: Servers, manifest: dict[str, Any], parts: dict[str, Part], 
             sessions.end_all(servers.redis_url)
             swap(server, maintenance, name, scratch, replaced)
         finally:
-            drop(server, scratch)
+            with suppress(psycopg2.Error):  # of a connection that broke: the next restore drops it
+                drop(server, scratch)
         count = bring_sessions(servers, parts, keep)
         drop(server, replaced)
     say(f"Restored {sum(manifest['rows'].values()):,} rows of {manifest['taken_at']}, and {count} keys of sessions.")

@@ -255,6 +255,7 @@ def test_a_backup_of_a_newer_version_is_refused(backup: Path) -> None:
             dev.restore.check_migrations([*manifest["migrations"], "9999.later"])
         copy = io.BytesIO()
         archive.write(copy, {**manifest, "format": 2}, parts)
+        copy.seek(0)
     with pytest.raises(FleetError, match="it has the format 2, and this version reads 1"):
         archive.read(copy, "it")
 
