@@ -1,4 +1,4 @@
-"""`./fleet lock`: writes requirements.lock, requirements-dev.lock and each service's requirements.txt."""
+"""`./fleet lock`: writes the three locks (`requirements*.lock`) and each service's requirements.txt."""
 
 import shutil
 import subprocess
@@ -28,6 +28,8 @@ def write_locks() -> None:
         raise FleetError("needs uv: pip install uv")
     locked = ["pyproject.toml", "--generate-hashes", "--no-header"]
     _compile([*locked, "--extra", "fleet", "-o", "requirements.lock"])
+    # What an image installs: no embedded servers.
+    _compile([*locked, "-c", "requirements.lock", "-o", "requirements-service.lock"])
     _compile([*locked, "--all-extras", "-c", "requirements.lock", "-o", "requirements-dev.lock"])
     pins = _compile(["pyproject.toml", "-c", "requirements.lock", "--no-annotate", "--no-header"])
     for folder in SERVICE_FOLDERS.values():

@@ -26,7 +26,7 @@ from .language import negotiate
 from .proxies import client_address
 from .resources import ClientResources, Resources
 from .routes import NO_STORE, FleetRoute
-from .settings import Settings
+from .settings import Settings, load
 from .validation import field_errors
 
 VERSION = "0.1.0"
@@ -268,5 +268,14 @@ async def get_liveness() -> dict[str, str]:
 
 
 def serve(application: str, port: int) -> None:
-    """Run one service by hand on this machine: `python -m app.main`."""
-    uvicorn.run(application, port=port, access_log=False, log_config=None, proxy_headers=False)
+    """Run one service: by hand with `python -m app.main`, and in its image."""
+    host = load(Settings).host
+    uvicorn.run(
+        application,
+        host=host,
+        port=port,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+    )
