@@ -29,7 +29,7 @@ from .overload import Doorkeeper
 from .proxies import client_address, over_tls
 from .resources import ClientResources, Resources
 from .routes import NO_STORE, FleetRoute, methods_by_path
-from .settings import Settings
+from .settings import Settings, load
 from .shutdown import Ending
 from .validation import field_errors
 
@@ -310,9 +310,10 @@ async def get_metrics(request: Request) -> Response:
 
 
 def serve(application: str, port: int) -> None:
-    """Run one service by hand on this machine: `python -m app.main`."""
+    """Run one service: by hand with `python -m app.main`, and in its image."""
     uvicorn.run(
         application,
+        host=load(Settings).host,
         port=port,
         http="shared.connections:BoundedConnection",
         access_log=False,
