@@ -23,7 +23,7 @@ from . import logging as fleet_logging
 from .auth import SCHEME
 from .context import RequestContext
 from .language import negotiate
-from .proxies import client_address
+from .proxies import client_address, path_prefix
 from .resources import ClientResources, Resources
 from .routes import NO_STORE, FleetRoute
 from .settings import Settings
@@ -152,7 +152,9 @@ def _with_password_form(app: FastAPI, auth_public_url: str) -> Callable[[], dict
 
     def openapi() -> dict[str, Any]:
         document = generate()
-        flow = {"tokenUrl": f"{auth_public_url}/auth/token", "scopes": {}}
+        # Behind the gateway's one address the auth service is where this page is.
+        origin = "" if context.current().path_prefix else auth_public_url
+        flow = {"tokenUrl": f"{origin}/auth/token", "scopes": {}}
         schemes = document["components"].get("securitySchemes", {})
         if SCHEME in schemes:
             schemes[SCHEME] = {"type": "oauth2", "flows": {"password": flow}}
@@ -177,17 +179,20 @@ class RequestMiddleware:
         request, started, status = Request(scope), time.perf_counter(), 0
         request_id = request.headers.get("x-request-id", "")
         request_id = request_id if _REQUEST_ID.fullmatch(request_id) else str(uuid4())
+        peer = request.client.host if request.client else None
+        scope["root_path"] = path_prefix(peer, request.headers.get("x-forwarded-prefix", ""), self._trusted_networks)
         context.enter(
             RequestContext(
                 request_id=request_id,
                 language=negotiate(request.headers.get("accept-language"), self._settings.default_language),
                 client_address=client_address(
-                    request.client.host if request.client else None,
+                    peer,
                     # Some proxies add a line of their own to a stranger's instead of an item to it.
                     ",".join(request.headers.getlist("x-forwarded-for")),
                     self._trusted_networks,
                 ),
                 user_agent=request.headers.get("user-agent", "")[:256] or None,
+                path_prefix=scope["root_path"],
             )
         )
 

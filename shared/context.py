@@ -8,13 +8,15 @@ from dataclasses import dataclass
 class RequestContext:
     """What every line about one request shares.
 
-    `language` is `es` or `en`; `client_address` and `user_agent` are the end user's, as far as this service can tell.
+    `language` is `es` or `en`; `client_address` and `user_agent` are the end user's, as far as this service can tell;
+    `path_prefix` is the path below which a gateway shows this service.
     """
 
     request_id: str = "-"
     language: str = "es"
     client_address: str | None = None
     user_agent: str | None = None
+    path_prefix: str = ""
 
 
 _OUTSIDE = RequestContext()
