@@ -1,6 +1,7 @@
 """One real fleet for the whole run: its own PostgreSQL and Redis servers, data directory and ports."""
 
 import importlib.util
+import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import psycopg2
 import pytest
 from psycopg2.extras import RealDictCursor
 
+import dev.settings
 from dev import ROOT
 from dev.fleet import Fleet
 from shared.postgres import Database
@@ -28,6 +30,10 @@ TEST_ENVIRONMENT = {
     "LOGIN_RATE_PER_IP": "1000000/minute",
     "REQUEST_RATE_PER_CLIENT": "1000000/minute",
 }
+
+# Of pytest-xdist's processes each (gw0, gw1, ...) has a fleet of its own on ports that no other takes.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+dev.settings.FREE_PORTS = range(20_000 + 1_000 * (WORKER % 10), 21_000 + 1_000 * (WORKER % 10))
 
 
 def _alias(service: str, name: str) -> None:

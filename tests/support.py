@@ -8,6 +8,7 @@ from uuid import uuid4
 import httpx
 
 PASSWORD = "correct horse battery"
+NOBODY = "00000000-0000-4000-8000-000000000000"  # the id of nobody and nothing, the same in every run
 _numbers = itertools.count(1)
 
 

@@ -20,7 +20,7 @@ from shared.errors import RedisUnavailable
 from shared.sessions import Sessions
 from shared.settings import Settings
 from shared.tokens import issue_service_token
-from tests.support import Api, User, assert_problem
+from tests.support import NOBODY, Api, User, assert_problem
 
 from .forging import ANOTHER_KEY
 from .support import ALIVE, DEAD, PROTECTED, ask, log_in, refresh, statuses
@@ -314,7 +314,7 @@ def test_the_twenty_first_login_ends_the_first(api: Api, doctor: User) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        *(("GET", "/auth/sessions"), ("DELETE", f"/auth/sessions/{uuid4()}"), ("POST", "/auth/logout-all")),
+        *(("GET", "/auth/sessions"), ("DELETE", f"/auth/sessions/{NOBODY}"), ("POST", "/auth/logout-all")),
         *(("POST", "/auth/change-password"), ("GET", "/users"), ("GET", "/api/v1/audit")),
     ],
 )

@@ -13,7 +13,7 @@ from redis import Redis
 
 from dev.fleet import Fleet
 from tests.auth.support import ALIVE, DEAD, statuses
-from tests.support import PASSWORD, Api, User, assert_problem, doctor_body, unique
+from tests.support import NOBODY, PASSWORD, Api, User, assert_problem, doctor_body, unique
 
 from .conftest import GENERAL_PRACTICE
 
@@ -38,14 +38,14 @@ ME = [
     ("PUT", "/api/v1/doctors/me/profile"),
     ("GET", "/api/v1/doctors/me/institution"),
     ("GET", "/api/v1/doctors/me/patients"),
-    ("GET", f"/api/v1/doctors/me/patients/{uuid4()}/medical-record"),
+    ("GET", f"/api/v1/doctors/me/patients/{NOBODY}/medical-record"),
 ]
 OTHERS = [
     ("GET", "/api/v1/doctors"),
     ("POST", "/api/v1/doctors"),
-    ("GET", f"/api/v1/doctors/{uuid4()}"),
-    ("PUT", f"/api/v1/doctors/{uuid4()}"),
-    ("DELETE", f"/api/v1/doctors/{uuid4()}"),
+    ("GET", f"/api/v1/doctors/{NOBODY}"),
+    ("PUT", f"/api/v1/doctors/{NOBODY}"),
+    ("DELETE", f"/api/v1/doctors/{NOBODY}"),
     ("GET", "/api/v1/specialties"),
 ]
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 from patients_app import domain, errors
@@ -13,7 +13,7 @@ from shared.errors import EmptyUpdate, Forbidden
 from tests.patients.conftest import HEALTH_PROFILE
 from tests.support import patient_body
 
-ME, OTHER, PLACE = uuid4(), uuid4(), uuid4()
+ME, OTHER, PLACE = (UUID(int=number) for number in (1, 2, 3))
 
 
 def _today() -> date:

@@ -9,7 +9,7 @@ import pytest
 from psycopg2.extras import RealDictCursor
 
 from tests.patients.conftest import HEALTH_PROFILE, Care, add_record
-from tests.support import PASSWORD, Api, User, assert_problem, patient_body, unique
+from tests.support import NOBODY, PASSWORD, Api, User, assert_problem, patient_body, unique
 
 PATIENTS = "/api/v1/patients"
 VIEWS = ["", "/dashboard", "/medical-record", "/care-team", "/profile"]
@@ -46,12 +46,12 @@ def _age(born: date) -> int:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        *(("GET", f"{PATIENTS}/{uuid4()}{view}") for view in VIEWS),
+        *(("GET", f"{PATIENTS}/{NOBODY}{view}") for view in VIEWS),
         *(("GET", f"/api/v1/{name}") for name in CATALOGUES),
         ("GET", PATIENTS),
         ("POST", PATIENTS),
-        ("PUT", f"{PATIENTS}/{uuid4()}"),
-        ("DELETE", f"{PATIENTS}/{uuid4()}"),
+        ("PUT", f"{PATIENTS}/{NOBODY}"),
+        ("DELETE", f"{PATIENTS}/{NOBODY}"),
     ],
 )
 def test_nobody_is_answered_without_a_token(api: Api, method: str, path: str) -> None:
