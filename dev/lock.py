@@ -1,4 +1,4 @@
-"""`./fleet lock`: writes requirements.lock, requirements-dev.lock and each service's requirements.txt."""
+"""`./fleet lock`: writes the three locks at the root and each service's requirements.txt."""
 
 import shutil
 import subprocess
@@ -28,6 +28,9 @@ def write_locks() -> None:
         raise FleetError("needs uv: pip install uv")
     locked = ["pyproject.toml", "--generate-hashes", "--no-header"]
     _compile([*locked, "--extra", "fleet", "-o", "requirements.lock"])
+    _compile(
+        [*locked, "--extra", "fleet", "--extra", "otel", "-c", "requirements.lock", "-o", "requirements-otel.lock"]
+    )
     _compile([*locked, "--all-extras", "-c", "requirements.lock", "-o", "requirements-dev.lock"])
     pins = _compile(["pyproject.toml", "-c", "requirements.lock", "--no-annotate", "--no-header"])
     for folder in SERVICE_FOLDERS.values():

@@ -121,8 +121,11 @@ class EmbeddedPostgres(Member):
             "max_connections": "200",
             "timezone": "UTC",
             "log_timezone": "UTC",
-            # A failed statement and the detail of its error quote values: health data doesn't belong in a log.
+            # A failed statement, its error and the error's detail quote values: health data doesn't belong in a log.
+            # (In this setting `log` stands above `error`: starts, stops and refused logins are logged, errors not.)
+            "log_min_messages": "log",
             "log_min_error_statement": "panic",
+            "log_parameter_max_length_on_error": "0",
             "log_error_verbosity": "terse",
         }
         return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]

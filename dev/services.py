@@ -26,7 +26,8 @@ class Service(Member):
         self.child = Child(
             name,
             [sys.executable, "-m", "uvicorn", "app.main:app", "--host", host, "--port", str(port)]
-            + ["--no-access-log", "--no-proxy-headers", "--timeout-graceful-shutdown", str(GRACEFUL_SECONDS)],
+            + ["--no-access-log", "--no-proxy-headers", "--no-server-header"]
+            + ["--timeout-graceful-shutdown", str(GRACEFUL_SECONDS)],
             data_dir=data_dir,
             cwd=ROOT / SERVICE_FOLDERS[name],
             env=env,

@@ -1,5 +1,6 @@
 """The app factory: what every service of the fleet does alike, so that its main.py is only routes."""
 
+import asyncio
 import logging
 import re
 import time
@@ -12,24 +13,29 @@ import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import context, errors, health
+from . import context, docs, errors, headers, health, metrics, tracing
 from . import logging as fleet_logging
 from .auth import SCHEME
 from .context import RequestContext
+from .exporting import SpanExport
 from .language import negotiate
-from .proxies import client_address, path_prefix
+from .metrics import Metrics
+from .proxies import client_address, over_tls, path_prefix
 from .resources import ClientResources, Resources
 from .routes import NO_STORE, FleetRoute
 from .settings import Settings
 from .validation import field_errors
 
 VERSION = "0.1.0"
+# FastAPI's own spans and logs hold query strings and the text of exceptions, which quote values; a variable of the
+# environment (FASTAPI_OTEL_AUTO_CONFIGURE) would be enough to switch them on.
+NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +51,13 @@ class ProblemResponse(JSONResponse):
     """An RFC 9457 problem document."""
 
     media_type = "application/problem+json"
+
+
+class MetricsText(PlainTextResponse):
+    """Prometheus's text format."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content, headers={"Content-Type": metrics.CONTENT_TYPE})
 
 
 class ProblemDocument(BaseModel):
@@ -97,10 +110,15 @@ def create(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        fleet_logging.watch(asyncio.get_running_loop())
         app.state.resources = open_resources(service, settings)
+        export = SpanExport(service, VERSION, settings)
+        app.state.tracer = export.tracer
         log.info("started")
-        yield
+        with app.state.metrics.including(app.state.resources.measure):
+            yield
         await app.state.resources.close()
+        await export.close()
         log.info("stopped")
 
     app = FastAPIOffline(
@@ -108,10 +126,14 @@ def create(
         version=VERSION,
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
         redoc_url=None,
+        telemetry=NO_TELEMETRY,
         responses={"default": {"model": ProblemDocument, "description": "A problem document (RFC 9457)."}},
     )
     app.openapi = _with_password_form(app, settings.auth_public_url)  # type: ignore[method-assign]
+    app.state.metrics = Metrics(service, VERSION)
+    docs.add_page(app, settings.page_origins)
     app.include_router(router)
     app.include_router(_operations)
     app.add_exception_handler(errors.Problem, _render)
@@ -129,6 +151,8 @@ def create(
             "If-Match",
             "If-None-Match",
             "X-Request-ID",
+            "traceparent",
+            "tracestate",
             "X-Requested-With",  # the Authorize form of /docs sends it
         ],
         expose_headers=[
@@ -164,7 +188,8 @@ def _with_password_form(app: FastAPI, auth_public_url: str) -> Callable[[], dict
 
 
 class RequestMiddleware:
-    """Gives each request its id and language, answers with the id, writes the access line, renders a bug as a 500."""
+    """Gives each request its id, trace and language, answers with the id and the headers that every answer carries,
+    counts it, writes the access line, and renders a bug as a 500."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -179,8 +204,11 @@ class RequestMiddleware:
         request, started, status = Request(scope), time.perf_counter(), 0
         request_id = request.headers.get("x-request-id", "")
         request_id = request_id if _REQUEST_ID.fullmatch(request_id) else str(uuid4())
-        peer = request.client.host if request.client else None
+        state, peer = request.app.state, request.client.host if request.client else None
         scope["root_path"] = path_prefix(peer, request.headers.get("x-forwarded-prefix", ""), self._trusted_networks)
+        span = tracing.serve(request.headers, state.tracer)
+        proto = request.headers.get("x-forwarded-proto")
+        encrypted = over_tls(scope["scheme"], peer, proto, self._trusted_networks)
         context.enter(
             RequestContext(
                 request_id=request_id,
@@ -193,6 +221,8 @@ class RequestMiddleware:
                 ),
                 user_agent=request.headers.get("user-agent", "")[:256] or None,
                 path_prefix=scope["root_path"],
+                span=span,
+                metrics=state.metrics,
             )
         )
 
@@ -200,24 +230,33 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                message["headers"] = headers.completed(message["headers"], over_tls=encrypted, X_Request_ID=request_id)
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
+            with state.metrics.request():
+                await self._app(scope, receive, send_with_id)
         except Exception:
             log.exception("unhandled error")
             if not status:
                 await problem_response(request, errors.Problem())(scope, receive, send_with_id)
         finally:
             caller = getattr(request.state, "caller", None)
+            method, route = metrics.labels_of(scope)
+            seconds = time.perf_counter() - started
+            state.metrics.answered(method, route, status, seconds)
+            span.end(
+                f"{method} {route}",
+                {"http.request.method": method, "http.route": route, "http.response.status_code": status},
+                failed=not 0 < status < 500,
+            )
             log.info(
                 "request",
                 extra={
-                    "method": scope["method"],
-                    "route": getattr(scope.get("route"), "path", None),
+                    "method": method,
+                    "route": route,
                     "status": status,
-                    "duration_ms": round((time.perf_counter() - started) * 1000, 1),
+                    "duration_ms": round(seconds * 1000, 1),
                     "caller_id": caller and caller.user_id,
                     "caller_type": caller and caller.user_type,
                 },
@@ -272,6 +311,12 @@ async def get_liveness() -> dict[str, str]:
     return {"status": "alive"}
 
 
+@_operations.get("/metrics", response_class=MetricsText)
+async def get_metrics(request: Request) -> Response:
+    """Counters, durations and queue lengths of this process, for Prometheus."""
+    return MetricsText(request.app.state.metrics.render())
+
+
 def serve(application: str, port: int) -> None:
     """Run one service by hand on this machine: `python -m app.main`."""
-    uvicorn.run(application, port=port, access_log=False, log_config=None, proxy_headers=False)
+    uvicorn.run(application, port=port, access_log=False, log_config=None, proxy_headers=False, server_header=False)

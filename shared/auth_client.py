@@ -1,7 +1,8 @@
 """The HTTP client of the auth service: one kept-alive pool, time limits, a retry only where nothing was sent."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -81,7 +82,8 @@ class AuthClient:
     async def fetch_keys(self) -> dict[str, Any]:
         """The JSON Web Key Set that the auth service publishes (RFC 7517)."""
         try:
-            response = await self._http.get("/.well-known/jwks.json", timeout=1.0)
+            with self._call("GET", "/.well-known/jwks.json") as headers:
+                response = await self._http.get("/.well-known/jwks.json", headers=headers, timeout=1.0)
             answer: dict[str, Any] = response.raise_for_status().json()
         except (httpx.HTTPError, ValueError) as exc:
             raise errors.AuthUnavailable from exc
@@ -103,20 +105,23 @@ class AuthClient:
         )
 
     async def _post(self, path: str, body: dict[str, Any] | None, bearer: str) -> dict[str, Any]:
-        request = context.current()
-        headers = {
-            "Authorization": f"Bearer {bearer}",
-            "X-Request-ID": request.request_id,
-            "Accept-Language": request.language,
-        }
         try:
-            response = await self._while_alive(self._http.post(path, json=body, headers=headers))
+            with self._call("POST", path) as headers:
+                headers["Authorization"] = f"Bearer {bearer}"
+                response = await self._while_alive(self._http.post(path, json=body, headers=headers))
             answer: dict[str, Any] = response.json()
         except (httpx.HTTPError, ValueError) as exc:
             raise errors.AuthUnavailable from exc
         if response.is_success:
             return answer
         raise _refusal(answer, response.headers)
+
+    @contextmanager
+    def _call(self, method: str, path: str) -> Iterator[dict[str, str]]:
+        """The headers that make a call to the auth service part of the request under way and of its trace."""
+        request = context.current()
+        with request.span.step(f"{method} {path}", server__name=AUDIENCE) as span:
+            yield {"X-Request-ID": request.request_id, "Accept-Language": request.language, **span.headers}
 
     async def _while_alive(self, request: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
         """The answer, awaited for as long as the auth service shows life in between.

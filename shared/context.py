@@ -3,6 +3,9 @@
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from .metrics import Metrics
+from .tracing import OUTSIDE, Span
+
 
 @dataclass(frozen=True)
 class RequestContext:
@@ -17,6 +20,8 @@ class RequestContext:
     client_address: str | None = None
     user_agent: str | None = None
     path_prefix: str = ""
+    span: Span = OUTSIDE
+    metrics: Metrics | None = None
 
 
 _OUTSIDE = RequestContext()

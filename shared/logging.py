@@ -1,14 +1,20 @@
 """Structured logs: one JSON object a line on standard output. Ids, codes and durations only, never personal values."""
 
+import asyncio
 import json
 import logging
 import sys
 import traceback
+import warnings
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any
 
 from . import context
 
+log = logging.getLogger(__name__)
+
+_TRUSTED = {"app", "database", "shared", "uvicorn"}
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
@@ -23,13 +29,16 @@ class JsonFormatter(logging.Formatter):
         self._service = service
 
     def format(self, record: logging.LogRecord) -> str:
+        request = context.current()
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "service": self._service,
             "logger": record.name,
-            "event": record.getMessage(),
-            "request_id": context.current().request_id,
+            "event": _event(record),
+            "request_id": request.request_id,
+            "trace_id": request.span.trace_id,
+            "span_id": request.span.span_id,
         }
         line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
         if record.exc_info and record.exc_info[0]:
@@ -40,9 +49,36 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+def _event(record: logging.LogRecord) -> str:
+    """What happened; of a library only its template: what fills it in may be a value (a header, a row)."""
+    if record.name.split(".")[0] in _TRUSTED:
+        return record.getMessage()
+    return str(record.msg).partition("\n")[0]
+
+
+def watch(loop: asyncio.AbstractEventLoop) -> None:
+    """Log what fails in a task that nobody waits for; asyncio's own line would show the text of its exception."""
+
+    def report(_: asyncio.AbstractEventLoop, details: dict[str, Any]) -> None:
+        log.error("unhandled error in a task", exc_info=details.get("exception"))
+
+    loop.set_exception_handler(report)
+
+
+def _report_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
+    # Its text may quote a value, as pydantic's do.
+    log.warning("warning", extra={"category": category.__name__, "raised_at": [f"{filename}:{lineno}"]})
+
+
+def _report_error(_: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    log.critical("the process ends with an error", exc_info=(type(error), error, traceback))
+
+
 def configure(service: str, level: str) -> None:
     """Send every logger of this process to standard output as JSON, from `level` (a name of `logging`) up."""
     logging.raiseExceptions = False  # a record that can't be written must not be shown elsewhere in another form
+    warnings.showwarning = _report_warning  # type: ignore[assignment]  # it takes the rest as well
+    sys.excepthook = _report_error
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter(service))
     logging.basicConfig(handlers=[handler], level=level, force=True)

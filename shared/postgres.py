@@ -18,7 +18,9 @@ import psycopg2.extensions as pg
 from psycopg2 import sql
 from psycopg2.extras import RealDictCursor, register_uuid
 
+from . import context
 from .errors import Busy, DatabaseUnavailable
+from .metrics import Metric, gauge
 from .settings import Settings
 
 log = logging.getLogger(__name__)
@@ -113,6 +115,11 @@ class _Connection:
 
     async def run(self, statement: Statement, parameters: Parameters | None, *, rows: bool) -> _Result:
         """Execute and fetch; on a time limit, or when cancelled, the connection is closed: its state is in doubt."""
+        operation = statement.split(maxsplit=1)[0] if isinstance(statement, str) else "statement"
+        with context.current().span.step(operation, db__system__name="postgresql"):
+            return await self._run(statement, parameters, rows=rows)
+
+    async def _run(self, statement: Statement, parameters: Parameters | None, *, rows: bool) -> _Result:
         cursor = self._raw.cursor()
         try:
             async with asyncio.timeout(self._limit):
@@ -183,6 +190,14 @@ class Database:
         self._idle: list[_Connection] = []
         self._slots = asyncio.Semaphore(settings.database_pool_size)
         self._waiting = 0
+        self._in_use = 0
+
+    def measure(self) -> Iterator[Metric]:
+        """How busy the pool is, for Prometheus."""
+        prefix = "predicthealth_database_pool_connections"
+        yield gauge(f"{prefix}_in_use", "Connections that serve a request now.", self._in_use)
+        yield gauge(f"{prefix}_idle", "Open connections that nobody uses.", len(self._idle))
+        yield gauge(f"{prefix}_waiting", "Requests that wait for a connection.", self._waiting)
 
     async def fetch_one(self, statement: Statement, parameters: Parameters | None = None) -> Row | None:
         """The first row of a read, or None; run once more when the connection turned out to be dead."""
@@ -258,9 +273,11 @@ class Database:
             raise Busy from exc
         finally:
             self._waiting -= 1
+        self._in_use += 1
         try:
             yield
         finally:
+            self._in_use -= 1
             self._slots.release()
 
     def _pop_idle(self) -> _Connection | None:

@@ -32,6 +32,16 @@ def path_prefix(peer: str | None, forwarded_prefix: str, trusted: Sequence[IPv4N
     return forwarded_prefix if believed else ""
 
 
+def over_tls(
+    scheme: str, peer: str | None, forwarded_proto: str | None, trusted: Sequence[IPv4Network | IPv6Network]
+) -> bool:
+    """Whether the client's connection is encrypted, by our own end of it or by the word of a trusted proxy."""
+    if scheme == "https":
+        return True
+    said = (forwarded_proto or "").rpartition(",")[2].strip().lower()
+    return said == "https" and peer is not None and _is_trusted(peer, trusted)
+
+
 def _is_trusted(address: str, trusted: Sequence[IPv4Network | IPv6Network]) -> bool:
     try:
         parsed = ip_address(address)

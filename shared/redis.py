@@ -8,6 +8,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from . import context
 from .errors import RedisUnavailable
 from .settings import Settings
 
@@ -29,7 +30,11 @@ def connect(settings: Settings) -> Redis:
 @contextmanager
 def available() -> Iterator[None]:
     """Raise RedisUnavailable (503) for whatever keeps Redis from answering: never a 401, never a 200."""
+    current = context.current()
     try:
-        yield
+        with current.span.step("redis", db__system__name="redis"):
+            yield
     except (RedisError, OSError) as exc:
+        if current.metrics:
+            current.metrics.redis_errors.inc()
         raise RedisUnavailable from exc

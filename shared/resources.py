@@ -1,5 +1,6 @@
 """What a running service holds open, made once at start and passed to its use cases."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from redis.asyncio import Redis
@@ -7,6 +8,7 @@ from redis.asyncio import Redis
 from . import redis as redis_client
 from .auth_client import AuthClient
 from .keys import PublishedKeys, SharedSecrets, VerificationKeys
+from .metrics import Metric
 from .pagination import Cursors
 from .postgres import Database
 from .rates import Rates
@@ -37,6 +39,10 @@ class Resources:
             Rates(redis, settings, service),
         )
         return cls(service, settings, Database(settings), redis, sessions, cursors, rates, keys)
+
+    def measure(self) -> Iterator[Metric]:
+        """What Prometheus is told of them at each scrape."""
+        yield from self.db.measure()
 
     async def close(self) -> None:
         """Close every connection."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
+from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Cookie, Form, Header, Path
@@ -18,7 +19,7 @@ from .validation import unknown_parameter
 NO_STORE = "private, no-store"
 
 # What monitors and other services ask for; they have no rate.
-UNCOUNTED = ("/health", "/health/live", "/.well-known/jwks.json", "/auth/login", "/auth/token")
+UNCOUNTED = ("/health", "/health/live", "/metrics", "/.well-known/jwks.json", "/auth/login", "/auth/token")
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -39,7 +40,7 @@ class FleetRoute(APIRoute):
             body = await _read_body(request, resources.settings.max_body_bytes)
             if body and self.body_field and _media_type(request) != media_type:
                 raise UnsupportedMediaType
-            if not _accepts_json(request.headers.get("accept")):
+            if not _accepts(request.headers.get("accept"), self.answers_with):
                 raise NotAcceptable
             if callers is not None:
                 request.state.caller = await authenticate(request, resources, callers)
@@ -53,6 +54,12 @@ class FleetRoute(APIRoute):
             return response
 
         return checked
+
+    @property
+    def answers_with(self) -> str:
+        """The media type of its answers."""
+        kind = self.response_class  # unless a route names its own, FastAPI's default, wrapped
+        return str((kind.value if isinstance(kind, DefaultPlaceholder) else kind).media_type)
 
     @property
     def callers(self) -> CallerOf | None:
@@ -82,11 +89,11 @@ def _media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _accepts_json(accept: str | None) -> bool:
+def _accepts(accept: str | None, media_type: str) -> bool:
     if not accept:
         return True
     ranges = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
-    return bool(ranges & {"*/*", "application/*", "application/json", "application/problem+json"})
+    return bool(ranges & {"*/*", f"{media_type.partition('/')[0]}/*", media_type, "application/problem+json"})
 
 
 def _query_parameters(dependant: Dependant) -> frozenset[str]:

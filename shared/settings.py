@@ -4,6 +4,7 @@ import re
 import sys
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -59,6 +60,8 @@ class Settings(BaseSettings):
     sessions_per_user: int = Field(default=20, ge=1)
 
     request_rate_per_client: Rate = "600/minute"
+    # Where spans are sent (OTLP over HTTP), such as http://collector:4318; empty: nowhere. Needs the extra `otel`.
+    otel_exporter_otlp_endpoint: str = Field(default="", pattern=r"^(https?://.+)?$")
     trusted_proxies: str = ""  # comma-separated addresses and networks whose X-Forwarded-For counts, none by default
 
     @field_validator("trusted_proxies")
@@ -88,6 +91,13 @@ class Settings(BaseSettings):
     def allowed_origins(self) -> list[str]:
         """The origins of `CORS_ORIGINS` and of the fleet's own pages."""
         return _items(self.cors_origins) + _items(self.fleet_origins)
+
+    @property
+    def page_origins(self) -> list[str]:
+        """Where the page of `/docs` may send requests, besides its own service: the fleet, to authorize and to try."""
+        auth = urlsplit(self.auth_public_url)
+        origins = [*_items(self.fleet_origins), *([f"{auth.scheme}://{auth.netloc}"] if auth.netloc else [])]
+        return list(dict.fromkeys(origins))
 
     @property
     def token_secrets(self) -> list[str]:

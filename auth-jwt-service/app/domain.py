@@ -16,7 +16,7 @@ from shared.postgres import Row
 from shared.schemas import Body
 from shared.text import Password
 
-from . import db, events
+from . import db, events, outcomes
 from .devices import Device, describe
 from .errors import SessionNotFound
 from .passwords import check_rules, needs_rehash
@@ -115,12 +115,17 @@ class SessionItems(BaseModel):
 
 
 async def login(res: AuthResources, credentials: Login, introduction: tokens.ServiceToken | None) -> dict[str, Any]:
-    """Check a password and open a session.
+    """Check a password and open a session; counted by its outcome.
 
     `introduction` is the service that logs its user in, if one does, with the only user type that it serves.
     Raises TooManyAttempts before any password is looked at, InvalidCredentials (always at the cost of one hash), and
     after the right password AccountDisabled, AccountUnavailable, WrongUserType; a refused login leaves no session.
     """
+    with outcomes.counted(res.logins):
+        return await _login(res, credentials, introduction)
+
+
+async def _login(res: AuthResources, credentials: Login, introduction: tokens.ServiceToken | None) -> dict[str, Any]:
     email = unicodedata.normalize("NFC", credentials.email).strip()
     address = current().client_address or ""
     await res.rates.count(res.login_rate, errors.TooManyAttempts, "login", address)

@@ -56,10 +56,10 @@ class Hasher:
     """Hashes and checks passwords, each at the cost of `rounds`. Raises Busy when more than `queue` wait."""
 
     def __init__(self, rounds: int, queue: int) -> None:
-        cores = os.cpu_count() or 1
+        self._cores = os.cpu_count() or 1
         self._rounds = rounds
-        self._threads = ThreadPoolExecutor(cores, thread_name_prefix="bcrypt")
-        self._capacity = cores + queue
+        self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="bcrypt")
+        self._capacity = self._cores + queue
         self._under_way = 0
         # Checked when there is nothing to check, so that an unknown e-mail costs the time of a wrong password.
         self._decoy = bcrypt.hashpw(os.urandom(16).hex().encode(), bcrypt.gensalt(rounds))
@@ -77,6 +77,11 @@ class Hasher:
         stored = password_hash.encode() if usable and password_hash else self._decoy
         matched = await self._run(lambda: bcrypt.checkpw(secret[:MAX_BYTES], stored))
         return usable and matched
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a core."""
+        return max(0, self._under_way - self._cores)
 
     def close(self) -> None:
         """End the threads once they have finished."""

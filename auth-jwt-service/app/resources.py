@@ -1,14 +1,18 @@
 """What the auth service holds open."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from limits import RateLimitItem, parse
+from prometheus_client import Counter
 
+from shared.metrics import Metric, gauge
 from shared.resources import Resources
 from shared.settings import Settings
 
 from .guessing import Guesses
 from .keys import SigningKeys
+from .outcomes import logins_counter
 from .passwords import Hasher
 from .settings import AuthSettings
 
@@ -22,6 +26,7 @@ class AuthResources(Resources):
     hasher: Hasher
     guesses: Guesses
     login_rate: RateLimitItem
+    logins: Counter = field(default_factory=logins_counter)
 
     @classmethod
     def open(cls, service: str, settings: Settings) -> "AuthResources":
@@ -34,6 +39,13 @@ class AuthResources(Resources):
             guesses=Guesses(base.redis),
             login_rate=parse(settings.login_rate_per_ip),
         )
+
+    def measure(self) -> Iterator[Metric]:
+        """What Prometheus is told at each scrape."""
+        yield from super().measure()
+        yield from self.logins.collect()
+        name = "predicthealth_password_hash_queue_length"
+        yield gauge(name, "Passwords that wait for a core to be hashed.", self.hasher.waiting)
 
     async def close(self) -> None:
         """Close every connection and end the hashing threads."""

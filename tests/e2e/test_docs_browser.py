@@ -122,6 +122,8 @@ def log_in(page: Page, password: str) -> None:
 @pytest.mark.parametrize("service", READS)
 def test_authorize_logs_in_and_a_request_is_executed(service: str, fleet: Fleet, page: Page) -> None:
     elsewhere: list[str] = []
+    refused: list[str] = []
+    page.on("console", lambda line: refused.append(line.text) if "Content Security Policy" in line.text else None)
     page.on("request", lambda request: elsewhere.append(request.url) if "127.0.0.1" not in request.url else None)
     page.goto(f"{fleet.urls[service]}/docs")
     log_in(page, ADMIN_PASSWORD)
@@ -134,6 +136,7 @@ def test_authorize_logs_in_and_a_request_is_executed(service: str, fleet: Fleet,
     operation.get_by_role("button", name="Execute").click()
     expect(operation.locator(".live-responses-table .response-col_status").last).to_contain_text("200")
     assert [url for url in elsewhere if not url.startswith(("data:", "blob:"))] == []
+    assert refused == []
 
 
 def test_authorize_with_a_wrong_password_says_so(fleet: Fleet, page: Page) -> None:
