@@ -21,9 +21,15 @@ from dev.services import Service
 from dev.settings import SERVICE_FOLDERS
 from shared import errors
 
+from ..conftest import ADMIN_PASSWORD
 from ..support import PASSWORD, Api, assert_problem, unique
 from .conftest import BROKEN, FIRST, SECOND, Replicas, Start
 from .gateway import Gateway, quitter
+
+pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
+from playwright.sync_api import Page, expect
+
+from ..e2e.test_docs_browser import CHROMIUM, READS, browser, log_in, page  # noqa: F401
 
 INSIDE = ("/health", "/health/live", "/metrics")
 ENGLISH = {"Accept-Language": "en"}
@@ -131,12 +137,31 @@ def test_what_is_inside_stays_inside(path: str, gateway: Gateway) -> None:
 def test_the_documentation_names_the_gateways_paths(service: str, client: httpx.Client) -> None:
     redirect = client.get(f"/docs/{service}")
     assert (redirect.status_code, redirect.headers["location"]) == (307, f"/{service}/docs")
-    page = client.get(redirect.headers["location"]).text
-    for linked in re.findall(r'(?:href|src)="([^"]+)"', page) + re.findall(r"url: '([^']+)'", page):
+    shown = client.get(redirect.headers["location"]).text
+    for linked in re.findall(r'(?:href|src)="([^"]+)"', shown) + re.findall(r"url: '([^']+)'", shown):
         assert client.get(linked).status_code == 200, linked
     document = client.get(f"/{service}/openapi.json").json()
     assert document["servers"] == [{"url": f"/{service}"}]
     assert document["components"]["securitySchemes"]["PredictHealth"]["flows"]["password"]["tokenUrl"] == "/auth/token"
+
+
+@pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}: apt-get install -y chromium")
+@pytest.mark.parametrize("service", ["auth", "patients"])
+def test_authorize_logs_in_and_a_request_is_executed(service: str, gateway: Gateway, page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{gateway.url}/docs/{service}")
+    log_in(page, ADMIN_PASSWORD)
+    expect(page.locator(".auth-container")).to_contain_text("Logout")
+    page.locator(".modal-ux button.close-modal").click()
+
+    operation = page.locator(f"[id$='{READS[service]}']")
+    operation.locator(".opblock-summary-control").click()
+    operation.get_by_role("button", name="Try it out").click()
+    operation.get_by_role("button", name="Execute").click()
+    expect(operation.locator(".live-responses-table .response-col_status").last).to_contain_text("200")
+    assert f"{gateway.url}/auth/token" in asked
+    assert [url for url in asked if not url.startswith((gateway.url, "data:", "blob:"))] == []
 
 
 def test_only_the_gateway_moves_a_service(api: Api, client: httpx.Client) -> None:
@@ -296,6 +321,13 @@ def test_no_path_breaks_the_document(path: str, gateway: Gateway) -> None:
     assert answer.status_code in (400, 404)
     assert path.startswith(document["instance"])
     assert "secret" not in answer.text
+
+
+def test_its_own_answers_carry_the_services_headers(client: httpx.Client, replicas: Replicas) -> None:
+    direct = httpx.get(f"{replicas.first['auth'].url}/nope", timeout=20).headers
+    own = client.get("/nope").headers
+    expected = direct.keys() - {"content-length", "date", "x-request-id"}
+    assert {name: own.get(name) for name in expected} == {name: direct[name] for name in expected}
 
 
 def test_a_listed_frontend_can_read_the_gateways_own_answers(start_gateway: Start) -> None:
