@@ -56,8 +56,7 @@ class ProblemResponse(JSONResponse):
 class MetricsText(PlainTextResponse):
     """Prometheus's text format."""
 
-    def __init__(self, content: bytes) -> None:
-        super().__init__(content, headers={"Content-Type": metrics.CONTENT_TYPE})
+    media_type = metrics.CONTENT_TYPE
 
 
 class ProblemDocument(BaseModel):

@@ -59,7 +59,8 @@ class FleetRoute(APIRoute):
     def answers_with(self) -> str:
         """The media type of its answers."""
         kind = self.response_class  # unless a route names its own, FastAPI's default, wrapped
-        return str((kind.value if isinstance(kind, DefaultPlaceholder) else kind).media_type)
+        media_type = str((kind.value if isinstance(kind, DefaultPlaceholder) else kind).media_type)
+        return media_type.partition(";")[0]
 
     @property
     def callers(self) -> CallerOf | None:
