@@ -147,19 +147,19 @@ def test_the_documentation_names_the_gateways_paths(service: str, client: httpx.
 
 @pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}: apt-get install -y chromium")
 @pytest.mark.parametrize("service", ["auth", "patients"])
-def test_authorize_logs_in_and_a_request_is_executed(service: str, gateway: Gateway, page: Page) -> None:
+def test_authorize_logs_in_and_a_request_is_executed(service: str, gateway: Gateway, page: Page) -> None:  # noqa: F811
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{gateway.url}/docs/{service}")
     log_in(page, ADMIN_PASSWORD)
-    expect(page.locator(".auth-container")).to_contain_text("Logout")
+    expect(page.locator(".auth-container")).to_contain_text("Logout", timeout=20_000)
     page.locator(".modal-ux button.close-modal").click()
 
     operation = page.locator(f"[id$='{READS[service]}']")
     operation.locator(".opblock-summary-control").click()
     operation.get_by_role("button", name="Try it out").click()
     operation.get_by_role("button", name="Execute").click()
-    expect(operation.locator(".live-responses-table .response-col_status").last).to_contain_text("200")
+    expect(operation.locator(".live-responses-table .response-col_status").last).to_contain_text("200", timeout=20_000)
     assert f"{gateway.url}/auth/token" in asked
     assert [url for url in asked if not url.startswith((gateway.url, "data:", "blob:"))] == []
 
