@@ -26,12 +26,12 @@ class Gateway:
         self.port, self.metrics_port, self.tls_port = free_port(), free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         values = {
-            "GATEWAY_LISTEN": "plain",
-            "GATEWAY_PORT": f"127.0.0.1:{self.port}",
-            "GATEWAY_TLS_PORT": f"127.0.0.1:{self.tls_port}",
+            "GATEWAY_MODE": "plain",
+            "GATEWAY_LISTEN_PLAIN": f"127.0.0.1:{self.port}",
+            "GATEWAY_LISTEN_TLS": f"127.0.0.1:{self.tls_port}",
             "GATEWAY_CERTIFICATE_FILE": "certificate.pem",
             "GATEWAY_CERTIFICATE_KEY_FILE": "key.pem",
-            "GATEWAY_METRICS_PORT": f"127.0.0.1:{self.metrics_port}",
+            "GATEWAY_LISTEN_METRICS": f"127.0.0.1:{self.metrics_port}",
             "GATEWAY_TRUSTED_PROXY": "0.0.0.0/32",
             "GATEWAY_REQUESTS_PER_SECOND": "1000",
             "GATEWAY_BURST": "2000",

@@ -405,7 +405,7 @@ def test_without_a_service_the_others_go_on(start_gateway: Start) -> None:
 def test_with_a_certificate_it_speaks_tls(start_gateway: Start, tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path)
     gateway = start_gateway(
-        GATEWAY_LISTEN="tls", GATEWAY_CERTIFICATE_FILE=str(certificate), GATEWAY_CERTIFICATE_KEY_FILE=str(key)
+        GATEWAY_MODE="tls", GATEWAY_CERTIFICATE_FILE=str(certificate), GATEWAY_CERTIFICATE_KEY_FILE=str(key)
     )
     with httpx.Client(
         base_url=f"https://127.0.0.1:{gateway.tls_port}", verify=ssl.create_default_context(cafile=str(certificate))
