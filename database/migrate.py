@@ -19,8 +19,12 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 7_223_001  # any number that nothing else locks
 
 
-def migrate(database_url: str, passwords: Mapping[str, str] | None = None) -> int:
+def migrate(
+    database_url: str, passwords: Mapping[str, str] | None = None, *, roles_named_after: str | None = None
+) -> int:
     """Apply what is missing and renew the services' roles (`passwords`: service → password); how many migrations.
+
+    The roles are named after the database, or after the name that it is about to get.
 
     Raises psycopg2.Error when the database can't be reached or a statement fails; then nothing of that migration stays.
     """
@@ -36,7 +40,7 @@ def migrate(database_url: str, passwords: Mapping[str, str] | None = None) -> in
             with backend.lock():
                 for migration in migrations:
                     _apply(backend, migration)
-        create_roles(guard, passwords or {})
+        create_roles(guard, passwords or {}, named_after=roles_named_after)
         guard.commit()
         return len(migrations)
     finally:

@@ -32,13 +32,13 @@ def role_name(database: str, service: str) -> str:
     return f"{database}_{service}"
 
 
-def create_roles(owner: connection, passwords: Mapping[str, str]) -> None:
+def create_roles(owner: connection, passwords: Mapping[str, str], *, named_after: str | None = None) -> None:
     """Create or renew the roles of `passwords` (service → password) and grant all four what roles.sql says.
 
-    Takes the owner's connection, in autocommit off; the caller commits. Raises psycopg2.Error where the owner may not
-    create roles.
+    Takes the owner's connection, in autocommit off; the caller commits. `named_after`: the name that the database is
+    about to get. Raises psycopg2.Error where the owner may not create roles.
     """
-    names = {service: role_name(owner.info.dbname, service) for service in SERVICES}
+    names = {service: role_name(named_after or owner.info.dbname, service) for service in SERVICES}
     with owner.cursor() as cursor:
         for service, name in names.items():
             cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,))

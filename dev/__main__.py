@@ -22,6 +22,9 @@ Usage: ./fleet VERB [arguments]
   audit watch     do so every day, for Prometheus
   scores recompute
                   compute every stored health score anew; for every night, and after a change of the model
+  backup FILE     write the database and the sessions, as of one moment, to FILE (- is standard output)
+  restore FILE    bring them back into an empty fleet, or with --force in the place of what is there
+  secrets         write fresh secrets for docker compose into .env, once
   lock            resolve the dependencies anew and write every lock and requirements.txt (needs uv)
   help            show this
 
@@ -40,6 +43,9 @@ VERBS = {
     "keys": "dev.running:keys",
     "audit": "dev.running:audit",
     "scores": "dev.running:scores",
+    "backup": "dev.backup:run",
+    "restore": "dev.restore:run",
+    "secrets": "dev.dotenv:run",
     "test": "dev.test:run",
     "check": "dev.check:run",
     "lock": "dev.lock:run",

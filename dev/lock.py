@@ -1,4 +1,4 @@
-"""`./fleet lock`: writes the three locks at the root and each service's requirements.txt."""
+"""`./fleet lock`: writes the locks (`requirements*.lock`) and each service's requirements.txt."""
 
 import shutil
 import subprocess
@@ -31,6 +31,8 @@ def write_locks() -> None:
     _compile(
         [*locked, "--extra", "fleet", "--extra", "otel", "-c", "requirements.lock", "-o", "requirements-otel.lock"]
     )
+    # What an image installs: no embedded servers.
+    _compile([*locked, "-c", "requirements.lock", "-o", "requirements-service.lock"])
     _compile([*locked, "--all-extras", "-c", "requirements.lock", "-o", "requirements-dev.lock"])
     pins = _compile(["pyproject.toml", "-c", "requirements.lock", "--no-annotate", "--no-header"])
     for folder in SERVICE_FOLDERS.values():

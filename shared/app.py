@@ -29,7 +29,7 @@ from .metrics import Metrics
 from .proxies import client_address, over_tls, path_prefix
 from .resources import ClientResources, Resources
 from .routes import NO_STORE, FleetRoute
-from .settings import Settings
+from .settings import Settings, load
 from .validation import field_errors
 
 VERSION = "0.1.0"
@@ -317,5 +317,14 @@ async def get_metrics(request: Request) -> Response:
 
 
 def serve(application: str, port: int) -> None:
-    """Run one service by hand on this machine: `python -m app.main`."""
-    uvicorn.run(application, port=port, access_log=False, log_config=None, proxy_headers=False, server_header=False)
+    """Run one service: by hand with `python -m app.main`, and in its image."""
+    host = load(Settings).host
+    uvicorn.run(
+        application,
+        host=host,
+        port=port,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+    )

@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
 
     app_env: Literal["development", "test", "production"] = "development"
+    host: str = "127.0.0.1"  # the address that the service listens on
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     default_language: Literal["es", "en"] = "es"
     cors_origins: str = ""  # comma-separated origins, none by default

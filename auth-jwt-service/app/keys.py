@@ -33,10 +33,14 @@ class SigningKeys:
     @classmethod
     def of_files(cls, algorithm: str, files: list[Path]) -> "SigningKeys":
         """EdDSA or ES256 with the private keys of these PEM files, the current one first."""
+        return cls.of_keys(algorithm, [read_key(str(file), file, algorithm) for file in files])
+
+    @classmethod
+    def of_keys(cls, algorithm: str, privates: list[PrivateKey]) -> "SigningKeys":
+        """EdDSA or ES256 with these private keys, the current one first."""
         keys: dict[str, tuple[Any, Any]] = {}
         published = []
-        for file in files:
-            private = read_key(str(file), file, algorithm)
+        for private in privates:
             document = _public_document(private)
             keys.setdefault(document["kid"], (private, private.public_key()))
             published.append(document | {"alg": algorithm, "use": "sig"})
@@ -55,8 +59,17 @@ class SigningKeys:
 def read_key(name: str, file: Path, algorithm: str) -> PrivateKey:
     """The private key of a PEM file. Raises ValueError, which names the setting, if it is not one for the algorithm."""
     try:
-        key = load_pem_private_key(file.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as exc:
+        pem = file.read_bytes()
+    except OSError as exc:
+        raise ValueError(f"{name} is no readable private key in PEM format") from exc
+    return parse_key(name, pem, algorithm)
+
+
+def parse_key(name: str, pem: bytes, algorithm: str) -> PrivateKey:
+    """The private key of a PEM text; ValueError as above."""
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError) as exc:
         raise ValueError(f"{name} is no readable private key in PEM format") from exc
     if algorithm == "EdDSA" and isinstance(key, ed25519.Ed25519PrivateKey):
         return key

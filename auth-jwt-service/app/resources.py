@@ -56,5 +56,4 @@ class AuthResources(Resources):
 def _signing_keys(settings: AuthSettings) -> SigningKeys:
     if settings.jwt_algorithm == "HS256":
         return SigningKeys.of_secrets(settings.token_secrets)
-    files = [settings.jwt_private_key_file, settings.jwt_previous_key_file]
-    return SigningKeys.of_files(settings.jwt_algorithm, [file for file in files if file is not None])
+    return SigningKeys.of_keys(settings.jwt_algorithm, settings.private_keys())
