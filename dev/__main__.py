@@ -13,7 +13,7 @@ Usage: ./fleet VERB [arguments]
   demo            load the sample patients into the running fleet, and print three logins to try
   import DIR      load your own directory of the same layout (see database/samples) into the running fleet
   test [args]     run the tests against servers of their own; arguments go to pytest (-k name, -x, a path)
-  check           lint, format, types and the architecture fences; changes nothing
+  check           lint, format, types, architecture fences, security advisories; changes nothing
   migrate         bring the schema of DATABASE_URL, or of the running fleet, up to date
   admin create EMAIL
                   create another admin; asks for the password, or takes ADMIN_PASSWORD

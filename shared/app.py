@@ -229,7 +229,7 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = headers.completed(message["headers"], over_tls=encrypted, X_Request_ID=request_id)
+                message["headers"] = headers.completed(message["headers"], request_id, over_tls=encrypted)
             await send(message)
 
         try:

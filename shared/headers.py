@@ -8,19 +8,18 @@ HSTS = "max-age=31536000"  # a year; only whoever owns the domain can speak for 
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
-_ALWAYS = {
-    "Content-Security-Policy": CONTENT_POLICY,
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
+_ALWAYS = (
+    (b"content-security-policy", CONTENT_POLICY.encode()),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+)
+_OVER_TLS = (b"strict-transport-security", HSTS.encode())
 
 
-def completed(headers: RawHeaders, *, over_tls: bool, **own: str) -> list[tuple[bytes, bytes]]:
-    """The headers of an answer and those that it lacks; `own` are the request's (`_` stands for `-`)."""
+def completed(headers: RawHeaders, request_id: str, *, over_tls: bool) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer (names in lower case, as ASGI has them) and those that it lacks."""
     given = list(headers)
-    present = {name.lower() for name, _ in given}
-    wanted = {**_ALWAYS, **({"Strict-Transport-Security": HSTS} if over_tls else {})}
-    wanted |= {name.replace("_", "-"): value for name, value in own.items()}
-    lacking = {name.lower().encode(): value.encode() for name, value in wanted.items()}
-    return given + [(name, value) for name, value in lacking.items() if name not in present]
+    present = {name for name, _ in given}
+    wanted = (*_ALWAYS, (b"x-request-id", request_id.encode()), *((_OVER_TLS,) if over_tls else ()))
+    return given + [header for header in wanted if header[0] not in present]

@@ -80,10 +80,9 @@ class Span:
 
 def serve(headers: Headers, tracer: Tracer | None) -> Span:
     """The span of a request: in the trace of its caller if `traceparent` is a valid one, else in a new trace."""
-    # Two of them name no parent; a list of two would be read as its first.
-    carrier = {name: headers.getlist(name) for name in _PROPAGATOR.fields}
-    parent = INVALID_SPAN_CONTEXT
-    if len(carrier["traceparent"]) == 1:
+    given, parent = headers.getlist("traceparent"), INVALID_SPAN_CONTEXT
+    if len(given) == 1:  # two of them name no parent; the propagator would take the first
+        carrier = {"traceparent": given, "tracestate": headers.getlist("tracestate")}
         parent = get_current_span(_PROPAGATOR.extract(carrier)).get_span_context()
     return _start(tracer, parent, "request", SpanKind.SERVER) if tracer else Span(_next(parent))
 

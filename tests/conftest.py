@@ -16,6 +16,7 @@ from dev.fleet import Fleet
 from shared.postgres import Database
 from shared.settings import Settings
 
+from .privacy import leaks
 from .support import Api
 
 ADMIN_EMAIL, ADMIN_PASSWORD = "admin@example.com", "the admin of the tests"
@@ -59,11 +60,13 @@ for _service, _name in {
 
 @pytest.fixture(scope="session")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """The running fleet of the tests."""
+    """The running fleet of the tests. After the last of them none of its logs may show what they have created."""
     running = Fleet(Path(tmp_path_factory.mktemp("fleet")), extra_env=TEST_ENVIRONMENT)
     running.start()
     yield running
+    leaked = leaks(running)
     running.remove()
+    assert leaked == []
 
 
 @pytest.fixture(scope="session")

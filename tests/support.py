@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import httpx
 
+from .privacy import CREATED
+
 PASSWORD = "correct horse battery"
 NOBODY = "00000000-0000-4000-8000-000000000000"  # the id of nobody and nothing, the same in every run
 _numbers = itertools.count(1)
@@ -76,7 +78,10 @@ class Api:
 
     def _user(self, user_id: str, email: str, password: str, user_type: str, token: str | None) -> User:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        clients = {name: httpx.Client(base_url=url, headers=headers, timeout=20) for name, url in self.urls.items()}
+        clients = {
+            name: httpx.Client(base_url=url, headers=headers, timeout=20, event_hooks=CREATED.hooks)
+            for name, url in self.urls.items()
+        }
         self._clients += clients.values()
         return User(user_id, email, password, user_type, token or "", **clients)
 

@@ -24,9 +24,12 @@ def test_the_tools_come_on_top_of_the_same_versions() -> None:
     lock, with_tools = pins("requirements.lock"), pins("requirements-dev.lock")
     assert {"pytest", "ruff", "mypy"} <= set(with_tools) - set(lock)
     assert lock == {name: with_tools[name] for name in lock}
+    with_export = pins("requirements-otel.lock")
+    assert "opentelemetry-sdk" in with_export.keys() - lock.keys()
+    assert with_export == {name: with_tools[name] for name in with_export} and lock.items() <= with_export.items()
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-otel.lock", "requirements-dev.lock"])
 def test_every_locked_package_has_a_hash_and_no_address(name: str) -> None:
     lock = (ROOT / name).read_text(encoding="utf-8")
     entries = re.split(r"\n(?=[a-z])", lock)

@@ -47,8 +47,13 @@ def test_of_a_library_only_the_template_is_logged_for_what_fills_it_in_may_be_a_
 @pytest.fixture(autouse=True)
 def as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """What `configure` changes in this process is put back."""
-    for owner, name in ((logging.getLogger(), "handlers"), (sys, "excepthook"), (warnings, "showwarning")):
-        monkeypatch.setattr(owner, name, getattr(owner, name))
+    root = logging.getLogger()
+    for owner, name, value in (
+        (root, "handlers", [*root.handlers]),
+        (sys, "excepthook", sys.excepthook),
+        (warnings, "showwarning", warnings.showwarning),
+    ):
+        monkeypatch.setattr(owner, name, value)
 
 
 def test_warnings_and_the_last_error_of_a_process_show_no_text(capsys: pytest.CaptureFixture[str]) -> None:
