@@ -12,6 +12,8 @@ from dev.settings import SERVICE_FOLDERS, Secrets, url_host
 
 # Less than the supervisor's own limit, so that uvicorn can end requests that hang before it is killed itself.
 GRACEFUL_SECONDS = 8
+# What a user may have set and only the auth service may know.
+SIGNING_VARIABLES = {"JWT_PRIVATE_KEY", "JWT_PREVIOUS_KEY", "REFRESH_TOKEN_KEY"}
 # A proxy of the user's has no business between us and 127.0.0.1.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -85,7 +87,7 @@ def service_environment(
         or service_url(database_url, name, secrets[password_variable(name)]),
         "PYTHONPATH": ":".join(path for path in paths if path),
     }
-    hidden = {password_variable(other) for other in SERVICE_FOLDERS}
+    hidden = {password_variable(other) for other in SERVICE_FOLDERS} | (set() if name == "auth" else SIGNING_VARIABLES)
     return {key: value for key, value in {**chosen, **set_by_user, **own}.items() if key not in hidden}
 
 

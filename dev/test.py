@@ -1,8 +1,11 @@
-"""`./fleet test`: the whole test suite, or what the arguments to pytest choose."""
+"""`./fleet test`: the whole test suite, or what the arguments to pytest choose; `--compose`: that of the containers."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
+
+from dev import FleetError
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -11,4 +14,21 @@ def run(arguments: Sequence[str]) -> int:
     All of them run in as many processes as there are cores, file by file: each process starts its own fleet once.
     """
     chosen = list(arguments) or ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
+    if "--compose" in chosen:
+        check_engine()
+        # Without this variable those tests are not even collected.
+        os.environ["TEST_COMPOSE"] = "1"
+        chosen = ["tests/compose", *(argument for argument in chosen if argument != "--compose")]
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *chosen])
+
+
+def check_engine() -> None:
+    """Raise FleetError where there is no Docker with compose, or none that answers."""
+    for command in (["docker", "info"], ["docker", "compose", "version"]):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise FleetError("the tests of the containers need Docker with compose, and there is no docker") from error
+        if done.returncode != 0:
+            lines = done.stderr.strip().splitlines() or ["no reason given"]
+            raise FleetError(f"the tests of the containers need Docker with compose; {' '.join(command)}: {lines[-1]}")

