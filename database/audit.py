@@ -2,13 +2,18 @@
 
 Recomputes every event's hash over its content and its predecessor's, and compares each chain's newest event with what
 the chain remembers. Exit status 0: whole; 1: something was changed or is missing, a line for each finding.
+
+`python -m database.audit watch` does so every `AUDIT_WATCH_SECONDS` (a day) and tells Prometheus what it found last and
+when, at `AUDIT_WATCH_LISTEN` (127.0.0.1:9180). It is no part of a service, which could not be trusted with it.
 """
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 
 import psycopg2
+from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
 CHANGED = """
     SELECT id, chain, position, hash IS DISTINCT FROM audit_hash(event, coalesce(previous, ''))
@@ -34,6 +39,9 @@ CUT = """
     ORDER BY 1
 """
 
+# After a verification that could not be made: the database was away.
+RETRY_SECONDS = 60
+
 
 def findings(database_url: str) -> Iterator[str]:
     """A line for each event that was changed, follows a missing one or is in no chain, and each chain cut short."""
@@ -54,16 +62,50 @@ def findings(database_url: str) -> Iterator[str]:
         connection.close()
 
 
+def verify(database_url: str) -> int:
+    """Print what is found; how much that is."""
+    found = list(findings(database_url))
+    print(*found, sep="\n", end="\n" if found else "")
+    print("The audit trail is broken." if found else "The audit trail is whole.", flush=True)
+    return len(found)
+
+
+def watch(database_url: str, listen: str, seconds: float) -> None:
+    """Verify again and again, for Prometheus; there are no numbers until the first time has succeeded."""
+    registry = CollectorRegistry()
+    found = Gauge("predicthealth_audit_findings", "Findings of the last verification.", registry=None)
+    verified = Gauge("predicthealth_audit_verified_timestamp_seconds", "When that was (Unix time).", registry=None)
+    host, _, port = listen.rpartition(":")
+    start_http_server(int(port), host, registry)
+    known = False
+    while True:
+        try:
+            found.set(verify(database_url))
+        except psycopg2.Error as exc:
+            print(f"audit: not verified ({type(exc).__name__})", file=sys.stderr, flush=True)
+            time.sleep(min(seconds, RETRY_SECONDS))
+            continue
+        verified.set_to_current_time()
+        if not known:
+            registry.register(found)
+            registry.register(verified)
+            known = True
+        time.sleep(seconds)
+
+
 def main() -> int:
     """The command line."""
     url = os.environ.get("DATABASE_URL")
     if not url:
         print("audit: DATABASE_URL is not set", file=sys.stderr)
         return 2
-    found = list(findings(url))
-    print(*found, sep="\n", end="\n" if found else "")
-    print("The audit trail is broken." if found else "The audit trail is whole.")
-    return 1 if found else 0
+    if sys.argv[1:] != ["watch"]:
+        return 1 if verify(url) else 0
+    listen = os.environ.get("AUDIT_WATCH_LISTEN") or "127.0.0.1:9180"
+    try:
+        watch(url, listen, float(os.environ.get("AUDIT_WATCH_SECONDS") or 86_400))
+    except KeyboardInterrupt:
+        return 0
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ Usage: ./fleet VERB [arguments]
                   create another admin; asks for the password, or takes ADMIN_PASSWORD
   keys rotate     make a new key to sign access tokens; nobody is logged out
   audit verify    recompute the audit trail's chains; finds what was changed or is missing
+  audit watch     do so every day, for Prometheus
   scores recompute
                   compute every stored health score anew; for every night, and after a change of the model
   backup FILE     write the database and the sessions, as of one moment, to FILE (- is standard output)

@@ -42,7 +42,7 @@ def text() -> str:
     """The lines of a new file. Letters, digits, - and _ alone: most of it becomes part of URLs."""
     values = {"ADMIN_EMAIL": DEFAULT_ADMIN_EMAIL}
     values |= {name: secrets.token_urlsafe(32) for name in SECRET_NAMES if name not in UNUSED}
-    values["ADMIN_PASSWORD"] = secrets.token_urlsafe(12)
+    values |= {name: secrets.token_urlsafe(12) for name in ("ADMIN_PASSWORD", "GRAFANA_PASSWORD")}
     # Between double quotes compose reads \\n as the end of a line.
     values["JWT_PRIVATE_KEY"] = '"' + new_key().replace("\n", "\\n") + '"'
     return HEADER + "".join(f"{name}={value}\n" for name, value in values.items())

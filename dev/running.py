@@ -70,11 +70,11 @@ def keys(arguments: Sequence[str]) -> int:
 
 
 def audit(arguments: Sequence[str]) -> int:
-    """Verify the audit trail of DATABASE_URL, or of the running fleet."""
-    if list(arguments) != ["verify"]:
-        raise FleetError("usage: ./fleet audit verify")
+    """Verify the audit trail of DATABASE_URL, or of the running fleet; once, or each day for Prometheus."""
+    if list(arguments) not in (["verify"], ["watch"]):
+        raise FleetError("usage: ./fleet audit verify|watch")
     database_url = os.environ.get("DATABASE_URL") or running_fleet()["DATABASE_URL"]
-    return run_python(["-m", "database.audit"], ROOT, {"DATABASE_URL": database_url})
+    return run_python(["-m", "database.audit", *arguments], ROOT, {"DATABASE_URL": database_url})
 
 
 def run_importer(directory: Path, *options: str) -> int:

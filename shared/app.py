@@ -26,7 +26,7 @@ from .language import negotiate
 from .metrics import Metrics
 from .openapi import Glossary, ProblemDocument, completed, operation_id
 from .overload import Doorkeeper
-from .proxies import client_address, over_tls
+from .proxies import client_address, over_tls, path_prefix
 from .resources import ClientResources, Resources
 from .routes import NO_STORE, FleetRoute, methods_by_path
 from .settings import Settings, load
@@ -195,6 +195,7 @@ class RequestMiddleware:
         request, started, status = Request(scope), time.perf_counter(), 0
         request_id = context.request_id_of(request.headers.get("x-request-id"))
         state, peer = request.app.state, request.client.host if request.client else None
+        scope["root_path"] = path_prefix(peer, request.headers.get("x-forwarded-prefix", ""), self._trusted_networks)
         span = tracing.serve(request.headers, state.tracer)
         proto = request.headers.get("x-forwarded-proto")
         encrypted = over_tls(scope["scheme"], peer, proto, self._trusted_networks)
@@ -209,6 +210,7 @@ class RequestMiddleware:
                     self._trusted_networks,
                 ),
                 user_agent=request.headers.get("user-agent", "")[:256] or None,
+                path_prefix=scope["root_path"],
                 span=span,
                 metrics=state.metrics,
             )

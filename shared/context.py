@@ -15,13 +15,15 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 class RequestContext:
     """What every line about one request shares.
 
-    `language` is `es` or `en`; `client_address` and `user_agent` are the end user's, as far as this service can tell.
+    `language` is `es` or `en`; `client_address` and `user_agent` are the end user's, as far as this service can tell;
+    `path_prefix` is the path below which a gateway shows this service.
     """
 
     request_id: str = "-"
     language: str = "es"
     client_address: str | None = None
     user_agent: str | None = None
+    path_prefix: str = ""
     span: Span = OUTSIDE
     metrics: Metrics | None = None
 

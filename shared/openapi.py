@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
-from . import errors, glossary, idempotency
+from . import context, errors, glossary, idempotency
 from .admission import UNLIMITED
 from .auth import SCHEME
 from .errors import PROBLEM_TYPE, TITLES, Problem
@@ -133,14 +133,21 @@ def completed(
                 name: {"description": text, "schema": {"type": "string"}, "example": example}
                 for name, (text, example) in _HEADERS.items()
             }
-            # The Authorize button of /docs logs in at the auth service, wherever it is shown.
-            flow = {"tokenUrl": f"{auth_public_url}/auth/token", "scopes": {}}
-            if SCHEME in components.get("securitySchemes", {}):
-                components["securitySchemes"][SCHEME] = {"type": "oauth2", "flows": {"password": flow}}
             made.update(document)
-        return made
+        # Behind the gateway's one address the auth service is where this page is.
+        return _with_password_form(made, "" if context.current().path_prefix else auth_public_url)
 
     return openapi
+
+
+def _with_password_form(document: dict[str, Any], auth_url: str) -> dict[str, Any]:
+    """The document with an Authorize button that logs in at the auth service, wherever `/docs` is shown."""
+    schemes = document["components"].get("securitySchemes", {})
+    if SCHEME not in schemes:
+        return document
+    flow = {"tokenUrl": f"{auth_url}/auth/token", "scopes": {}}
+    schemes = {**schemes, SCHEME: {"type": "oauth2", "flows": {"password": flow}}}
+    return {**document, "components": {**document["components"], "securitySchemes": schemes}}
 
 
 def refusals(route: FleetRoute, not_found: Mapping[str, type[Problem]]) -> Iterator[type[Problem]]:

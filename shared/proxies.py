@@ -1,7 +1,10 @@
-"""Whose request it is when proxies stand in between."""
+"""Whose request it is, and below which path, when proxies stand in between."""
 
+import re
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
+
+_PREFIX = re.compile(r"/[a-z]{1,32}")
 
 
 def client_address(
@@ -21,6 +24,12 @@ def client_address(
         except ValueError:
             return address
     return address
+
+
+def path_prefix(peer: str | None, forwarded_prefix: str, trusted: Sequence[IPv4Network | IPv6Network]) -> str:
+    """The path below which a trusted proxy shows this service (its `X-Forwarded-Prefix`); empty at the root."""
+    believed = peer is not None and _is_trusted(peer, trusted) and _PREFIX.fullmatch(forwarded_prefix)
+    return forwarded_prefix if believed else ""
 
 
 def over_tls(

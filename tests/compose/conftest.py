@@ -37,8 +37,8 @@ class Compose:
         self._env_file = folder / "env"
         chosen = {f"{name.upper()}_PORT": str(port) for name, port in ports.items()}
         # Not the names, the network and the images of a fleet that runs here for its users.
-        subnet = f"10.213.{secrets.randbelow(256)}.0/24"
-        chosen |= {"NETWORK_NAME": PROJECT, "NETWORK_SUBNET": subnet, "IMAGE_TAG": "test"}
+        prefix = f"10.{200 + secrets.randbelow(50)}"
+        chosen |= {"NETWORK_NAME": PROJECT, "NETWORK_PREFIX": prefix, "IMAGE_TAG": "test"}
         chosen |= {"ADMIN_EMAIL": ADMIN_EMAIL, "ADMIN_PASSWORD": f'"{ADMIN_PASSWORD}"'}
         lines = "".join(f"{name}={value}\n" for name, value in chosen.items())
         self._env_file.write_text(text() + lines, encoding="utf-8")

@@ -56,7 +56,7 @@ def test_a_rotation_makes_a_new_key_and_keeps_the_one_before_alone(tmp_path: Pat
 def test_another_word_is_one_line_that_tells_the_usage(arguments: list[str], tmp_path: Path) -> None:
     refused = run(tmp_path / "data", *arguments)
     assert refused.returncode == 1
-    right = {"keys": "keys rotate", "audit": "audit verify"}[arguments[0]]
+    right = {"keys": "keys rotate", "audit": "audit verify|watch"}[arguments[0]]
     assert refused.stderr == f"fleet: usage: ./fleet {right}\n"
     assert not (tmp_path / "data").exists()
 
