@@ -81,9 +81,9 @@ class LoginForm(BaseModel):
     """The form of OAuth 2's password grant (RFC 6749, section 4.3.2); what else clients send in it does not matter."""
 
     grant_type: Literal["password"] = "password"
-    # An empty field of a form arrives as none: like every wrong pair it is a 401.
-    username: LoginName = ""
-    password: Credential = ""
+    # An empty field of a form arrives as none.
+    username: LoginName = Field(json_schema_extra={"minLength": 1})
+    password: Credential = Field(json_schema_extra={"minLength": 1})
 
 
 class Refresh(Body):

@@ -4,10 +4,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from shared import audit
 from shared.caller import Caller
+from shared.moments import From, To
 from shared.pagination import Page, PageQuery
 from shared.postgres import Row
 from shared.text import Search
@@ -39,8 +40,8 @@ class EventQuery(PageQuery):
     actor_id: UUID | None = None
     patient_id: UUID | None = None
     action: Search | None = None
-    since: AwareDatetime | None = Field(default=None, alias="from")
-    until: AwareDatetime | None = Field(default=None, alias="to")
+    since: From | None = Field(default=None, alias="from")
+    until: To | None = Field(default=None, alias="to")
 
 
 async def list_events(res: AuthResources, caller: Caller, query: EventQuery) -> Page[Row]:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 
 from shared import associations, audit, contacts, etag, idempotency
 from shared.appointments import cancel_void
@@ -24,7 +24,12 @@ from .scope import scope_of
 from .statuses import LicenseStatus, ProfessionalStatus
 
 YearsExperience = Annotated[int, Field(ge=0, le=80, description="Whole years.")]
-Fee = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=2, description="In the institution's currency.")]
+Fee = Annotated[
+    Decimal,
+    Field(ge=0, le=1_000_000, decimal_places=2),
+    # Decimals stand for the cents; on the wire they are numbers.
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1_000_000, "multipleOf": 0.01}),
+]
 
 
 class Doctor(BaseModel):

@@ -173,3 +173,24 @@ def test_the_interactive_docs_load_nothing_from_elsewhere(service: str, api: Api
 def test_answers_are_not_to_be_kept_by_caches(service: str, api: Api) -> None:
     answer = client(api, service).post("/auth/login", json={"email": "a", "password": "b"})
     assert answer.headers["cache-control"] == "private, no-store"
+
+
+LOGIN = b'{"email": "a@example.com", "password": "x", "email": "b@example.com"}'
+
+
+@pytest.mark.parametrize("body", [LOGIN, '{"email": "a", "password": "x"}'.encode("utf-16"), b"[" * 100_000])
+def test_a_body_that_others_may_read_otherwise_is_no_json(api: Api, body: bytes) -> None:
+    answer = api.anonymous.auth.post("/auth/login", content=body, headers=JSON)
+    assert_problem(answer, 400, "malformed_json")
+
+
+def test_405_names_every_method_of_the_path(api: Api) -> None:
+    answer = api.admin.institutions.request("OPTIONS", f"/api/v1/institutions/{api.admin.id}")
+    assert_problem(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == "DELETE, GET, PUT"
+
+
+def test_a_path_of_its_own_is_not_an_id_for_other_methods(api: Api) -> None:
+    answer = api.admin.doctors.put("/api/v1/doctors/statistics", json={})
+    assert_problem(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == "GET"
