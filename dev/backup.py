@@ -205,8 +205,7 @@ def product_version() -> str:
 def servers_of(data_dir: Path, *, for_backup: bool) -> Iterator[Servers]:
     """The servers of a fleet; if it is stopped its own are started for the while, and it can't start meanwhile."""
     database_url, redis_url = os.environ.get("DATABASE_URL"), os.environ.get("REDIS_URL")
-    if is_running(data_dir):
-        fleet = running_fleet()
+    if fleet := fleet_of(data_dir):
         embedded = not redis_url and (data_dir / "run" / "valkey.pid").exists()
         yield Servers(data_dir, database_url or fleet["DATABASE_URL"], redis_url or fleet["REDIS_URL"], embedded, True)
         return
@@ -226,6 +225,16 @@ def servers_of(data_dir: Path, *, for_backup: bool) -> Iterator[Servers]:
             stack.callback(valkey.stop)
             redis_url = valkey.start()
         yield Servers(data_dir, database_url, redis_url, not os.environ.get("REDIS_URL"), False)
+
+
+def fleet_of(data_dir: Path) -> dict[str, str] | None:
+    """What the running fleet says of itself; None when none runs, or it was another backup of a stopped one."""
+    try:
+        return running_fleet()
+    except FleetError:
+        if is_running(data_dir):
+            raise
+        return None
 
 
 @contextmanager
