@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from typing import NoReturn
 
 import psycopg2
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
@@ -70,7 +71,7 @@ def verify(database_url: str) -> int:
     return len(found)
 
 
-def watch(database_url: str, listen: str, seconds: float) -> None:
+def watch(database_url: str, listen: str, seconds: float) -> NoReturn:
     """Verify again and again, for Prometheus; there are no numbers until the first time has succeeded."""
     registry = CollectorRegistry()
     found = Gauge("predicthealth_audit_findings", "Findings of the last verification.", registry=None)

@@ -49,7 +49,7 @@ def test_a_login_answers_with_every_field_of_the_contract(api: Api, doctor: User
     assert set(pair) == FIELDS
     assert pair["user_id"] == pair["reference_id"] == doctor.id
     assert (pair["user_type"], pair["email"], pair["token_type"]) == ("doctor", doctor.email, "bearer")
-    assert pair["expires_in"] == 900 and UUID(pair["session_id"])
+    assert pair["expires_in"] == 3_600 and UUID(pair["session_id"])
     assert pair["refresh_token"] and pair["refresh_expires_in"] == 3_600
     assert answer.headers["cache-control"] == "private, no-store"
 
