@@ -23,7 +23,7 @@ ADMIN_EMAIL, ADMIN_PASSWORD = "admin@example.com", "the admin of the tests"
 # In the environment of every service of the tests: a cheap hash and rates that the tests themselves never reach (they
 # all come from one address), everything else as in production.
 TEST_ENVIRONMENT = {
-    "ACCESS_TOKEN_TTL_SECONDS": "3600",  # the admin's is made once, and a slow machine is at work for longer than 15 min
+    "ACCESS_TOKEN_TTL_SECONDS": "3600",  # made once; a slow machine is at work for longer than 15 min
     "ADMIN_EMAIL": ADMIN_EMAIL,
     "ADMIN_PASSWORD": ADMIN_PASSWORD,
     "APP_ENV": "test",
