@@ -99,6 +99,10 @@ def checkout(open_dir: Path) -> Path:
     shutil.copytree(ROOT / "dev", open_dir / "dev", ignore=shutil.ignore_patterns("__pycache__"))
     roles = (ROOT / "database" / "roles.py").read_text(encoding="utf-8")  # names the roles of the services' URLs
     modules = {"database/migrate.py": "", "database/__init__.py": "", "database/roles.py": roles}
+    # The stand-ins have no settings to bound their connections by.
+    modules["shared/connections.py"] = (
+        "from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as BoundedConnection"
+    )
     for folder in SERVICE_FOLDERS.values():
         modules |= {f"{folder}/app/__init__.py": "", f"{folder}/app/main.py": SERVICE}
     modules[f"{SERVICE_FOLDERS['auth']}/app/admin.py"] = "print('created')"

@@ -80,6 +80,7 @@ class Clinic:
         institution = api.new_institution()
         doctor = api.new_doctor(institution)
         clinic = cls(api, institution, doctor, [api.new_patient(doctor, institution) for _ in range(4)])
+        assert doctor.auth.get("/auth/sessions").status_code == 200  # the first one compiles what tells devices apart
         clinic.assert_all_works()
         return clinic
 
