@@ -7,6 +7,7 @@ the chain remembers. Exit status 0: whole; 1: something was changed or is missin
 when, at `AUDIT_WATCH_LISTEN` (127.0.0.1:9180). It is no part of a service, which could not be trusted with it.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -103,10 +104,9 @@ def main() -> int:
     if sys.argv[1:] != ["watch"]:
         return 1 if verify(url) else 0
     listen = os.environ.get("AUDIT_WATCH_LISTEN") or "127.0.0.1:9180"
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         watch(url, listen, float(os.environ.get("AUDIT_WATCH_SECONDS") or 86_400))
-    except KeyboardInterrupt:
-        return 0
+    return 0
 
 
 if __name__ == "__main__":

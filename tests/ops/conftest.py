@@ -9,7 +9,7 @@ from dev.fleet import Fleet
 from dev.services import Service
 from dev.settings import SERVICE_FOLDERS, free_port, make_data_dir
 
-from .gateway import NGINX, Gateway, Names
+from .gateway import Gateway, Names
 
 GATEWAY_ADDRESS = "127.0.0.1"  # as its peers see it
 FIRST, SECOND, BROKEN = "127.0.0.2", "127.0.0.3", "127.0.0.4"
@@ -51,8 +51,6 @@ def replicas(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture(scope="session")
 def start_gateway(replicas: Replicas, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """Starts a gateway: `start_gateway({"institutions": [FIRST, SECOND]}, GATEWAY_BURST="5")`."""
-    if NGINX is None:
-        pytest.skip("needs nginx: apt-get install -y nginx-light")
     gateways: list[Gateway] = []
 
     def start(addresses: Mapping[str, list[str]] | None = None, **environment: str) -> Gateway:

@@ -53,3 +53,9 @@ def test_the_address_that_the_services_trust_is_the_gateways_alone() -> None:
     assert re.search(rf'ipv4_address: "{gateway}"', block("gateway"))
     # The lower half is given out.
     assert re.search(rf'subnet: "{prefix}\.0\.0/16", ip_range: "{prefix}\.0\.0/17"', COMPOSE)
+
+
+def test_behind_the_gateway_alone_no_service_publishes_a_port() -> None:
+    text = (ROOT / "ops" / "gateway" / "only-way-in.yml").read_text("utf-8")
+    closed = re.findall(r"^  ([a-z-]+):\n    ports: !reset \[\]$", text, re.M)
+    assert sorted(closed) == sorted(address.partition(":")[0] for address in SERVICES.values())

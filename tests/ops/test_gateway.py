@@ -23,7 +23,7 @@ from shared import errors
 from ..conftest import ADMIN_PASSWORD
 from ..support import PASSWORD, Api, assert_problem, unique
 from .conftest import BROKEN, FIRST, SECOND, Replicas, Start
-from .gateway import Gateway, quitter
+from .gateway import NGINX, Gateway, quitter
 
 pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
 from playwright.sync_api import Page, expect
@@ -32,6 +32,8 @@ from ..e2e.test_docs_browser import CHROMIUM, READS, browser, log_in, page  # no
 
 INSIDE = ("/health", "/health/live", "/metrics")
 ENGLISH = {"Accept-Language": "en"}
+
+pytestmark = pytest.mark.skipif(NGINX is None, reason="needs nginx: apt-get install -y nginx-light")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.proxies import client_address
+from shared.proxies import client_address, path_prefix
 
 TRUSTED = [ip_network("10.0.0.0/8"), ip_network("192.0.2.1"), ip_network("2001:db8::/32")]
 PROXY, STRANGER = "10.1.1.1", "203.0.113.7"
@@ -65,3 +65,16 @@ def test_what_a_client_wrote_never_counts(header: str, sender: str, hops: list[s
 @given(st.text(), trusted)
 def test_any_header_gives_an_address(header: str, peer: str) -> None:
     ip_address(client_address(peer, header, TRUSTED) or "")
+
+
+@given(trusted)
+def test_a_trusted_proxy_names_the_path_before_ours(peer: str) -> None:
+    assert path_prefix(peer, "/patients", TRUSTED) == "/patients"
+    for odd in ("", "/", "patients", "//evil.example", "/a/b", "/<script>", "/patients\n", "/é", "/" + "a" * 33):
+        assert path_prefix(peer, odd, TRUSTED) == ""
+
+
+@given(untrusted)
+def test_nobody_else_does(peer: str) -> None:
+    assert path_prefix(peer, "/patients", TRUSTED) == ""
+    assert path_prefix(None, "/patients", TRUSTED) == ""
