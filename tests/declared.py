@@ -54,6 +54,9 @@ def check_answer(service: str, template: str, method: str, status: int, media_ty
     if content is None:
         assert not body, where
         return
+    if "json" not in media_type:
+        assert media_type in content, f"{where}: {media_type} is not declared"
+        return
     answer = json.loads(body)
     _validator(service, template, method, str(status), media_type).validate(answer)
     if media_type == "application/problem+json":

@@ -24,10 +24,10 @@ ARGUMENTS = [
 ]
 # An operation of each service that an admin may call without parameters: its id in the page ends in this.
 READS = {
-    "auth": "list_sessions_auth_sessions_get",
-    "doctors": "list_specialties_api_v1_specialties_get",
-    "institutions": "list_institution_types_api_v1_institution_types_get",
-    "patients": "list_blood_types_api_v1_blood_types_get",
+    "auth": "list_sessions",
+    "doctors": "list_specialties",
+    "institutions": "list_institution_types",
+    "patients": "list_blood_types",
 }
 FETCH = """
     async ([url, token]) => {

@@ -92,6 +92,7 @@ patients     DELETE PATIENT                               401  403  403   403  4
 patients     POST   PATIENT/restore                       401  403  403   403  403   403  403   ok
 patients     GET    PATIENT/dashboard                     401  ok   404   ok   404   ok   404   ok
 patients     GET    PATIENT/medical-record                401  ok   404   ok   404   ok   404   ok
+patients     GET    PATIENT/health-profile                401  ok   404   ok   404   ok   404   ok
 patients     GET    PATIENT/care-team                     401  ok   404   ok   404   ok   404   ok
 patients     GET    PATIENT/profile                       401  ok   404   ok   404   ok   404   ok
 patients     PUT    PATIENT/health-profile                401  ok   404   ok   404   403  403   ok

@@ -11,8 +11,8 @@ from psycopg2.extras import RealDictCursor
 
 from shared import associations, audit, contacts
 from shared.caller import Caller
-from shared.errors import EmailTaken, LicenseTaken, RegionNotInCountry, UnknownReference
-from shared.postgres import ConstraintViolated, Database
+from shared.errors import DatabaseUnavailable, EmailTaken, LicenseTaken, RegionNotInCountry, UnknownReference
+from shared.postgres import Database
 from tests.support import unique
 
 pytestmark = pytest.mark.anyio
@@ -421,7 +421,7 @@ async def test_a_page_of_patients_records_those_that_it_shows_and_no_more(
 async def test_patients_are_not_shown_when_it_cannot_be_recorded(database: Database, owner: RealDictCursor) -> None:
     institution_id = await new_institution(database, owner)
     new_patient(owner, institution_id)
-    with pytest.raises(ConstraintViolated):
+    with pytest.raises(DatabaseUnavailable):
         await db.list_patients(database, institution_id, FIRST, 50, event(institution_id, outcome="unheard of"))
 
 
