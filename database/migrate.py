@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg2
+from psycopg2.extensions import connection
 from yoyo import get_backend, read_migrations
 
 from .roles import SERVICES, create_roles, password_variable
@@ -28,12 +30,13 @@ def migrate(
 
     Raises psycopg2.Error when the database can't be reached or a statement fails; then nothing of that migration stays.
     """
-    guard = psycopg2.connect(database_url)
+    guard = psycopg2.connect(database_url, target_session_attrs="read-write")
     try:
+        # Until the commit, not until the connection ends: a pooler would keep that open for others.
         with guard.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         # yoyo's own lock is a row, which a killed process leaves behind; under ours nobody else can hold it.
-        backend = get_backend(database_url)
+        backend = get_backend(_server_of(guard, database_url))
         with closing(backend.connection):
             backend.break_lock()
             migrations = backend.to_apply(read_migrations(str(MIGRATIONS)))
@@ -45,6 +48,15 @@ def migrate(
         return len(migrations)
     finally:
         guard.close()
+
+
+def _server_of(guard: connection, database_url: str) -> str:
+    """The URL of the one server, of those that `database_url` lists, that `guard` has found: yoyo takes no lists."""
+    parts = urlsplit(database_url)
+    user, at, hosts = parts.netloc.rpartition("@")
+    if "," not in hosts:
+        return database_url
+    return urlunsplit(parts._replace(netloc=f"{user}{at}{guard.info.host}:{guard.info.port}"))
 
 
 def _apply(backend: Any, migration: Any) -> None:

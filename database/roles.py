@@ -11,6 +11,14 @@ from psycopg2 import sql
 from psycopg2.extensions import connection
 
 SERVICES = ("auth", "doctors", "institutions", "patients")
+# The limits of a service's statements, as its settings have them unless changed. Connections ask for theirs as they
+# start; through a pooler, which doesn't pass that on, these hold.
+LIMITS = {
+    "statement_timeout": "2s",
+    "lock_timeout": "1s",
+    "idle_in_transaction_session_timeout": "4s",
+    "timezone": "UTC",
+}
 GRANTS = Path(__file__).parent / "roles.sql"
 
 
@@ -33,7 +41,7 @@ def role_name(database: str, service: str) -> str:
 
 
 def create_roles(owner: connection, passwords: Mapping[str, str], *, named_after: str | None = None) -> None:
-    """Create or renew the roles of `passwords` (service → password) and grant all four what roles.sql says.
+    """Create or renew the roles of `passwords` (service → password); give all four LIMITS and what roles.sql says.
 
     Takes the owner's connection, in autocommit off; the caller commits. `named_after`: the name that the database is
     about to get. Raises psycopg2.Error where the owner may not create roles.
@@ -47,6 +55,10 @@ def create_roles(owner: connection, passwords: Mapping[str, str], *, named_after
             if password := passwords.get(service):
                 alter = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}")
                 cursor.execute(alter.format(sql.Identifier(name), sql.Literal(password)))
+            for limit, value in LIMITS.items():
+                alter = sql.SQL("ALTER ROLE {} IN DATABASE {} SET {} = {}")
+                role, database = sql.Identifier(name), sql.Identifier(owner.info.dbname)
+                cursor.execute(alter.format(role, database, sql.Identifier(limit), sql.Literal(value)))
         grants = sql.SQL(GRANTS.read_text(encoding="utf-8"))
         places = {**names, "database": owner.info.dbname}
         cursor.execute(grants.format(**{place: sql.Identifier(name) for place, name in places.items()}))

@@ -13,6 +13,7 @@ Usage: ./fleet VERB [arguments]
   demo            load the sample patients into the running fleet, and print three logins to try
   import DIR      load your own directory of the same layout (see database/samples) into the running fleet
   test [args]     run the tests against servers of their own; arguments go to pytest (-k name, -x, a path)
+  test --scale    the tests on several servers of each kind: failovers, PgBouncer, Sentinels
   check           lint, format, types, architecture fences, security advisories; changes nothing
   migrate         bring the schema of DATABASE_URL, or of the running fleet, up to date
   admin create EMAIL

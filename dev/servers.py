@@ -1,5 +1,6 @@
 """The embedded PostgreSQL and Valkey: real servers, started from packages, on 127.0.0.1 and with a password."""
 
+import asyncio
 import os
 import secrets
 import shutil
@@ -254,12 +255,17 @@ def check_postgres(url: str) -> None:
 def check_redis(url: str) -> None:
     """Raise FleetError if the Redis that the user named doesn't let us in."""
     # The driver takes a quarter of a second to load: too much for the starts that don't need it.
-    import redis
+    from redis import RedisError
+
+    from shared.redis import client_of
+
+    async def ping() -> None:
+        async with client_of(url, CONNECT_SECONDS) as client:
+            await client.ping()
 
     try:
-        with redis.Redis.from_url(url, socket_timeout=CONNECT_SECONDS, retry=None) as client:
-            client.ping()
-    except (redis.RedisError, ValueError) as error:
+        asyncio.run(ping())
+    except (RedisError, ValueError) as error:
         raise FleetError(f"REDIS_URL: {first_line(error)}") from error
 
 

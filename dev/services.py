@@ -87,6 +87,8 @@ def service_environment(
         or service_url(database_url, name, secrets[password_variable(name)]),
         "PYTHONPATH": ":".join(path for path in paths if path),
     }
+    if read_url := environ.get("DATABASE_READ_URL"):
+        own["DATABASE_READ_URL"] = service_url(read_url, name, secrets[password_variable(name)])
     hidden = {password_variable(other) for other in SERVICE_FOLDERS} | (set() if name == "auth" else SIGNING_VARIABLES)
     return {key: value for key, value in {**chosen, **set_by_user, **own}.items() if key not in hidden}
 

@@ -1,4 +1,4 @@
-"""`./fleet test`: the whole test suite, or what the arguments to pytest choose; `--compose`: that of the containers."""
+"""`./fleet test`: the whole test suite, or what the arguments to pytest choose; `--compose`, `--scale`: other lanes."""
 
 import os
 import subprocess
@@ -19,6 +19,10 @@ def run(arguments: Sequence[str]) -> int:
         # Without this variable those tests are not even collected.
         os.environ["TEST_COMPOSE"] = "1"
         chosen = ["tests/compose", *(argument for argument in chosen if argument != "--compose")]
+    if "--scale" in chosen:
+        # Without this variable those tests are not even collected.
+        os.environ["TEST_SCALE"] = "1"
+        chosen = ["tests/scale", *(argument for argument in chosen if argument != "--scale")]
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *chosen])
 
 

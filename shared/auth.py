@@ -14,6 +14,7 @@ from .errors import Forbidden, Unauthenticated
 from .resources import Resources
 
 SCHEME = "PredictHealth"
+_READING = {"GET", "HEAD", "OPTIONS"}
 bearer = HTTPBearer(scheme_name=SCHEME, auto_error=False)
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
@@ -81,7 +82,7 @@ async def authenticate(request: Request, resources: Resources, callers: CallerOf
     try:
         token = await required_token(await _optional_token(await bearer(request)))
         caller = _service_caller(token, resources) if "service" in callers.roles else None
-        caller = caller or await _session_caller(token, resources)
+        caller = caller or await _session_caller(token, resources, writes=request.method not in _READING)
     except Unauthenticated:
         await resources.rates.count_request(_address())
         raise
@@ -121,14 +122,15 @@ def _service_caller(token: str, resources: Resources) -> Caller | None:
     return Caller("service", NO_ID)
 
 
-async def _session_caller(token: str, resources: Resources) -> Caller:
+async def _session_caller(token: str, resources: Resources, *, writes: bool) -> Caller:
     try:
         access = await tokens.read_access_token(token, resources.keys)
     except tokens.InvalidToken as exc:
         raise Unauthenticated(invalid_token=True) from exc
-    session = await resources.sessions.touch_of(access)
+    session = await resources.sessions.touch_of(access, writes=writes)
     if session is None:
         raise Unauthenticated(invalid_token=True)
+    context.enter(replace(context.current(), wrote_recently=session.wrote_recently))
     return Caller(session.user_type, session.user_id, session.id)
 
 

@@ -26,6 +26,7 @@ class RequestContext:
     path_prefix: str = ""
     span: Span = OUTSIDE
     metrics: Metrics | None = None
+    wrote_recently: bool = False  # the caller's own writes may not have reached a replica yet
 
 
 _OUTSIDE = RequestContext()

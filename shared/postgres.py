@@ -29,6 +29,7 @@ Row = dict[str, Any]
 Statement = str | sql.Composable
 Parameters = Mapping[str, Any]
 NamedErrors = Mapping[str, Callable[[], Exception]]
+Server = dict[str, Any]  # libpq's connection parameters
 
 # Errors that are neither the caller's nor a bug: the server can't or may not do it now. They are a 503, as are all
 # OperationalErrors (gone, starting, stopping, out of connections, memory or disk, locked, too slow).
@@ -38,8 +39,9 @@ _REFUSALS = (
     psycopg2.errors.RaiseException,  # a trigger of an operator's; ours name the constraint that they guard
 )
 _OUT_OF_TIME = (psycopg2.extensions.QueryCanceledError, psycopg2.errors.LockNotAvailable)
-# A server that has become a standby only reads: the next connection finds the new primary.
-_LOST = (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.errors.ReadOnlySqlTransaction, TimeoutError)
+# The connection is of no more use: broken, or to a server that has become a standby, which only reads.
+_GONE = (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.errors.ReadOnlySqlTransaction)
+_LOST = (*_GONE, TimeoutError)
 # Nothing that a client sends can break a rule of the audit trail's tables: whatever refuses their rows is a fault.
 _AUDIT_TABLES = "audit_"
 _PING_SECONDS = 2.0
@@ -57,14 +59,18 @@ class ConstraintViolated(Exception):
         self.constraint = constraint
 
 
-class Executor(Protocol):
-    """What runs statements: the database (each on its own) or a transaction (all or nothing)."""
+class Reader(Protocol):
+    """What runs statements that only read; it may be a replica, some seconds behind."""
 
     async def fetch_one(self, statement: Statement, parameters: Parameters | None = None) -> Row | None:
         """The first row, or None."""
 
     async def fetch_all(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
         """Every row."""
+
+
+class Executor(Reader, Protocol):
+    """What runs statements: the database (each on its own) or a transaction (all or nothing)."""
 
     async def execute(self, statement: Statement, parameters: Parameters | None = None) -> int:
         """The number of rows that the statement touched."""
@@ -79,38 +85,52 @@ class _Result:
 class _Connection:
     """One asynchronous psycopg2 connection, driven by the running loop."""
 
-    def __init__(self, raw: pg.connection, statement_limit_seconds: float) -> None:
+    def __init__(self, raw: pg.connection, server: "Server", statement_limit_seconds: float) -> None:
+        self.server = server
         self._raw = raw
         self._limit = statement_limit_seconds
 
     @classmethod
-    async def open(cls, settings: Settings) -> "_Connection":
+    async def open(cls, settings: Settings, servers: list["Server"]) -> "_Connection":
+        """Connect to the first of `servers` that takes us, which moves to the front of the list."""
+        share = settings.database_connect_timeout_seconds / len(servers)
+        failure: Exception | None = None
+        for server in tuple(servers):
+            try:
+                connection = await cls._open(settings, server, share)
+            except (psycopg2.Error, TimeoutError) as exc:
+                failure = exc
+            else:
+                servers.remove(server)
+                servers.insert(0, server)
+                return connection
+        raise DatabaseUnavailable from failure
+
+    @classmethod
+    async def _open(cls, settings: Settings, server: "Server", within_seconds: float) -> "_Connection":
         limit = settings.database_statement_timeout_seconds
         options = {
             "statement_timeout": limit,
             "lock_timeout": settings.database_lock_timeout_seconds,
             "idle_in_transaction_session_timeout": limit * 2,
         }
-        try:
-            # connect_timeout is not enforced in this mode, so the wait is bounded here.
-            async with asyncio.timeout(settings.database_connect_timeout_seconds):
-                raw = psycopg2.connect(
-                    settings.database_url.get_secret_value(),
-                    async_=True,
-                    cursor_factory=RealDictCursor,
-                    fallback_application_name="predicthealth",
-                    client_encoding="UTF8",
-                    options=" ".join(f"-c {name}={int(s * 1000)}" for name, s in options.items()) + " -c timezone=UTC",
-                    keepalives=1,
-                    keepalives_idle=30,
-                    keepalives_interval=5,
-                    keepalives_count=3,
-                    tcp_user_timeout=int(limit * 2000),
-                )
-                connection = cls(raw, limit + 1)
-                await connection._drive()
-        except (psycopg2.Error, TimeoutError) as exc:
-            raise DatabaseUnavailable from exc
+        # connect_timeout is not enforced in this mode, so the wait is bounded here.
+        async with asyncio.timeout(within_seconds):
+            raw = psycopg2.connect(
+                **server,
+                async_=True,
+                cursor_factory=RealDictCursor,
+                fallback_application_name="predicthealth",
+                client_encoding="UTF8",
+                options=" ".join(f"-c {name}={int(s * 1000)}" for name, s in options.items()) + " -c timezone=UTC",
+                keepalives=1,
+                keepalives_idle=30,
+                keepalives_interval=5,
+                keepalives_count=3,
+                tcp_user_timeout=int(limit * 2000),
+            )
+            connection = cls(raw, server, limit + 1)
+            await connection._drive()
         return connection
 
     @property
@@ -203,6 +223,7 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._servers = servers_of(settings.database_url.get_secret_value())
         self._idle: list[_Connection] = []
         self._slots = asyncio.Semaphore(settings.database_pool_size)
         self._waiting = 0
@@ -275,9 +296,8 @@ class Database:
                 async with self._connection() as connection:
                     return await connection.run(statement, parameters, rows=True)
             except DatabaseUnavailable as exc:
-                if last_try or not isinstance(exc.__cause__, psycopg2.OperationalError):
+                if last_try or not isinstance(exc.__cause__, _GONE):
                     raise
-                self.close()  # they most likely died together
         raise AssertionError("unreachable")
 
     @asynccontextmanager
@@ -289,17 +309,29 @@ class Database:
             except _OUT_OF_TIME as exc:
                 raise DatabaseUnavailable from exc
             except _LOST as exc:
+                if connection.closed or isinstance(exc, psycopg2.errors.ReadOnlySqlTransaction):
+                    self._suspect(connection)
                 connection.close()
                 log.warning("database connection lost", extra={"error": type(exc).__name__})
                 raise DatabaseUnavailable from exc
+            except DatabaseUnavailable:
+                self._suspect(connection)  # it lacks what another service has just written
+                raise
             except _REFUSALS as exc:
                 log.error("database refuses", extra={"error": type(exc).__name__})
                 raise DatabaseUnavailable from exc
             finally:
-                if connection.idle:
+                if connection.idle and connection.server is self._servers[0]:
                     self._idle.append(connection)
                 else:
                     connection.close()
+
+    def _suspect(self, connection: _Connection) -> None:
+        """Drop it and the idle ones, which most likely died together; try the other servers before its own."""
+        connection.close()
+        self.close()
+        self._servers.remove(connection.server)
+        self._servers.append(connection.server)
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
@@ -321,7 +353,7 @@ class Database:
             self._slots.release()
 
     async def _opened(self) -> _Connection:
-        return self._pop_idle() or await _Connection.open(self._settings)
+        return self._pop_idle() or await _Connection.open(self._settings, self._servers)
 
     async def _begun(self) -> _Connection:
         """A connection in a transaction. BEGIN has no effect that could happen twice: on a dead one it is run again."""
@@ -331,10 +363,9 @@ class Database:
                 await connection.run("BEGIN", None, rows=False)
                 return connection
             except _LOST as exc:
-                connection.close()
+                self._suspect(connection)
                 if last_try or isinstance(exc, TimeoutError):
                     raise DatabaseUnavailable from exc
-                self.close()  # they most likely died together
             except BaseException:
                 connection.close()
                 raise
@@ -347,6 +378,20 @@ class Database:
                 return connection
             connection.close()
         return None
+
+
+def servers_of(url: str) -> list[Server]:
+    """The servers of `postgresql://user:password@first:5432,second:5432/database`, of which one at a time takes writes.
+
+    libpq would try them in turn by itself, but would wait without limit for one that accepts and never answers.
+    """
+    parameters = pg.parse_dsn(url)
+    hosts, ports = (str(parameters.get(name, "")).split(",") for name in ("host", "port"))
+    if len(hosts) == 1:
+        return [parameters]
+    ports *= len(hosts) if len(ports) == 1 else 1
+    shared = {"target_session_attrs": "read-write", **parameters}
+    return [{**shared, "host": host, "port": port} for host, port in zip(hosts, ports, strict=True)]
 
 
 def assignments(changes: Mapping[str, Any]) -> sql.Composed:

@@ -10,9 +10,10 @@ from .auth_client import AuthClient
 from .idempotency import Creations
 from .keys import PublishedKeys, SharedSecrets, VerificationKeys
 from .metrics import Metric
-from .pagination import Cursors
-from .postgres import Database
+from .pagination import Cursors, PageQuery
+from .postgres import Database, Reader
 from .rates import Rates
+from .replica import Replica
 from .sessions import Sessions
 from .settings import ClientSettings, Settings
 
@@ -24,6 +25,7 @@ class Resources:
     service: str
     settings: Settings
     db: Database
+    reader: Reader
     redis: Redis
     sessions: Sessions
     cursors: Cursors
@@ -41,15 +43,23 @@ class Resources:
             Rates(redis, settings, service),
         )
         creations = Creations(settings, service)
-        return cls(service, settings, Database(settings), redis, sessions, cursors, rates, keys, creations)
+        db = Database(settings)
+        reader = Replica(db, settings) if settings.database_read_url else db
+        return cls(service, settings, db, reader, redis, sessions, cursors, rates, keys, creations)
 
     def measure(self) -> Iterator[Metric]:
         """What Prometheus is told of them at each scrape."""
         yield from self.db.measure()
 
+    def reader_of(self, query: PageQuery) -> Reader:
+        """Who reads a page: the first may be some seconds old, those that follow never older than the first."""
+        return self.db if query.cursor else self.reader
+
     async def close(self) -> None:
         """Close every connection."""
         self.db.close()
+        if isinstance(self.reader, Replica):
+            self.reader.close()
         await self.redis.aclose()
 
 

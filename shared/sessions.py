@@ -1,20 +1,25 @@
 """Sessions: an allow-list in Redis. A request without a living session is not authenticated, whatever its token says.
 
 `session:{id}` is a hash (whose, since when, until when, from which device, how often refreshed);
-`sessions-of:{user_id}` is the set of a user's session ids by age. Neither holds a credential. Times are Unix seconds of
-the Redis server's clock, so that the services' clocks need not agree.
+`sessions-of:{user_id}` is the set of a user's session ids by age. Neither holds a credential. `wrote:{user_id}` is
+there for as long as a replica of the database may not show what the user has written. Times are Unix seconds of the
+Redis server's clock, so that the services' clocks need not agree.
 """
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID, uuid4
 
 from redis.asyncio import Redis
 
 from . import redis as redis_client
+from .errors import RedisUnavailable
 from .settings import Settings
 from .tokens import AccessToken
+
+# From a request's arrival to the commit of what it writes; generous.
+LONGEST_WRITE_SECONDS = 30
 
 # One script each, so that no crash leaves a session that its user's set does not know. Each may run twice (the client
 # repeats one whose answer was lost) with the effect of once.
@@ -51,7 +56,9 @@ local found = redis.call('HMGET', KEYS[1], 'user_id', 'user_type', 'created_at',
 if not found[1] then return nil end
 redis.call('HSET', KEYS[1], 'last_seen_at', now)
 redis.call('EXPIREAT', KEYS[1], math.min(now + tonumber(ARGV[1]), tonumber(found[4])))
-return {found[1], found[2], found[3], tostring(now), found[4]}
+local wrote = 'wrote:' .. found[1]
+if ARGV[2] ~= '0' then redis.call('SET', wrote, '', 'EX', ARGV[2]) end
+return {found[1], found[2], found[3], tostring(now), found[4], redis.call('EXISTS', wrote)}
 """
 )
 _REFRESH = (
@@ -116,6 +123,7 @@ class Session:
     expires_at: datetime
     ip: str | None = None
     user_agent: str | None = None
+    wrote_recently: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,6 +141,28 @@ class Refreshment:
     expires_at: int = 0
 
 
+class _Replicated:
+    """A script that is done when `REDIS_REPLICAS_TO_WAIT_FOR` replicas have what it wrote: a failover keeps it."""
+
+    def __init__(self, redis: Redis, script: str, settings: Settings) -> None:
+        self._redis = redis
+        self._script = redis.register_script(script)
+        self._replicas = settings.redis_replicas_to_wait_for
+        # Less than the client waits for an answer.
+        self._milliseconds = int(settings.redis_timeout_seconds * 600)
+
+    async def __call__(self, keys: list[str], args: list[str]) -> Any:
+        if not self._replicas:
+            return await self._script(keys=keys, args=args)
+        async with self._redis.pipeline(transaction=False) as one_connection:
+            await self._script(keys=keys, args=args, client=one_connection)
+            one_connection.execute_command("WAIT", self._replicas, self._milliseconds)
+            answer, reached = await one_connection.execute()
+        if reached < self._replicas:
+            raise RedisUnavailable
+        return answer
+
+
 class Sessions:
     """Creates, touches, refreshes and ends sessions. Raises RedisUnavailable when Redis does not answer in time."""
 
@@ -140,11 +170,15 @@ class Sessions:
         self._idle_seconds = str(settings.session_idle_seconds)
         self._max_seconds = str(settings.session_max_seconds)
         self._per_user = str(settings.sessions_per_user)
-        self._create = redis.register_script(_CREATE)
+        self._unreplicated_seconds = "0"
+        if settings.database_read_url:
+            longest = settings.database_read_max_staleness_seconds + LONGEST_WRITE_SECONDS
+            self._unreplicated_seconds = str(int(longest) + 1)
+        self._create = _Replicated(redis, _CREATE, settings)
         self._touch = redis.register_script(_TOUCH)
-        self._refresh = redis.register_script(_REFRESH)
-        self._end = redis.register_script(_END)
-        self._end_all = redis.register_script(_END_ALL)
+        self._refresh = _Replicated(redis, _REFRESH, settings)
+        self._end = _Replicated(redis, _END, settings)
+        self._end_all = _Replicated(redis, _END_ALL, settings)
         self._list = redis.register_script(_LIST)
 
     async def create(self, user_id: UUID, user_type: str, ip: str | None, user_agent: str | None) -> tuple[UUID, int]:
@@ -159,15 +193,17 @@ class Sessions:
             began = await self._create(keys=[f"session:{session_id}", f"sessions-of:{user_id}"], args=arguments)
         return session_id, int(began)
 
-    async def touch(self, session_id: UUID) -> Session | None:
-        """The session, its idle time started anew; None when it has ended."""
+    async def touch(self, session_id: UUID, *, writes: bool = False) -> Session | None:
+        """The session, its idle time started anew; None when it has ended. `writes`: the user is about to."""
+        arguments = [self._idle_seconds, self._unreplicated_seconds if writes else "0"]
         with redis_client.available():
-            found = await self._touch(keys=[f"session:{session_id}"], args=[self._idle_seconds])
+            found = await self._touch(keys=[f"session:{session_id}"], args=arguments)
         if found is None:
             return None
-        user_id, user_type, created_at, now, absolute_end = found
+        user_id, user_type, created_at, now, absolute_end, wrote = found
         ends = min(int(now) + int(self._idle_seconds), int(absolute_end))
-        return Session(session_id, UUID(user_id), user_type, _time(created_at), _time(now), _time(ends))
+        times = (_time(created_at), _time(now), _time(ends))
+        return Session(session_id, UUID(user_id), user_type, *times, wrote_recently=bool(wrote))
 
     async def refresh(self, session_id: UUID, generation: int, grace_seconds: int) -> Refreshment:
         """Spend the refresh token of a generation: its successor, the same one again within the grace.
@@ -191,9 +227,9 @@ class Sessions:
             for id_, kind, began, seen, ends, ip, agent in found
         ]
 
-    async def touch_of(self, access: AccessToken) -> Session | None:
+    async def touch_of(self, access: AccessToken, *, writes: bool = False) -> Session | None:
         """The session behind an access token, touched; None when it has ended or is not that user's."""
-        session = await self.touch(access.session_id)
+        session = await self.touch(access.session_id, writes=writes)
         if session is None or (session.user_id, session.user_type) != (access.user_id, access.user_type):
             return None
         return session

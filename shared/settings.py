@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     database_statement_timeout_seconds: float = Field(default=2.0, gt=0)
     database_lock_timeout_seconds: float = Field(default=1.0, gt=0)
 
+    database_read_url: SecretStr | None = None  # a replica, for lists and figures that hold no health data
+    database_read_max_staleness_seconds: float = Field(default=5.0, gt=0)
+
     # Of one process. Places and queue are the line that a request finds before it while overload lasts: 32 + 32 at 500
     # answers a second are 0.13 s; a burst of 256 is over after 0.5 s. More places than database connections, since not
     # every request needs one all the time.
@@ -64,6 +67,7 @@ class Settings(BaseSettings):
 
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     redis_timeout_seconds: float = Field(default=0.5, gt=0)
+    redis_replicas_to_wait_for: int = Field(default=0, ge=0)  # that must have a login or logout before it is answered
 
     # HS256 signs and verifies with one shared secret; the others sign in the auth service alone, which publishes the
     # public key. The previous secret is accepted while keys rotate.

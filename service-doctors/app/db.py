@@ -9,8 +9,8 @@ from psycopg2 import sql
 
 from shared.audit import audited
 from shared.context import for_language
-from shared.errors import EmailTaken, LicenseTaken, UnknownReference
-from shared.postgres import Executor, NamedErrors, Row, assignments, named_errors
+from shared.errors import DatabaseUnavailable, EmailTaken, LicenseTaken, UnknownReference
+from shared.postgres import Executor, NamedErrors, Reader, Row, assignments, named_errors
 from shared.record import RECORD
 from shared.search import contains
 
@@ -18,6 +18,8 @@ from .appointments_db import COUNT_TODAY
 from .errors import DoctorHasPatients, DoctorNotFound
 
 _CONSTRAINTS: NamedErrors = {
+    # The account was made just now: a failover has lost it, or this primary has been replaced by another.
+    "fk_doctors_account": DatabaseUnavailable,
     "uq_doctors_medical_license": LicenseTaken,
     "uq_users_email": EmailTaken,
     "fk_doctors_specialty": partial(UnknownReference, "specialty_id"),
@@ -231,13 +233,13 @@ async def get_doctor(executor: Executor, doctor_id: UUID, scope: dict[str, Any])
 
 
 async def list_doctors(
-    executor: Executor, scope: dict[str, Any], filters: dict[str, Any], after: list[Any], limit: int
+    reader: Reader, scope: dict[str, Any], filters: dict[str, Any], after: list[Any], limit: int
 ) -> list[Row]:
     """Up to `limit` + 1 doctors in the scope, in the order `filters["sort"]`, after a position (its SORT_KEYS)."""
     statements = LIST_DOCTORS if filters["q"] is None else SEARCH_DOCTORS
     sort, q = filters["sort"], {"q": contains(filters["q"])}
     place = {f"after_{key}": value for key, value in zip(SORT_KEYS[sort], after, strict=True)}
-    return await executor.fetch_all(
+    return await reader.fetch_all(
         statements[sort], {**filters, **q, **scope, **place, "limit": limit, **for_language()}
     )
 
@@ -324,6 +326,6 @@ async def find_medical_record(
     return await executor.fetch_one(FIND_MEDICAL_RECORD, parameters)
 
 
-async def list_specialties(executor: Executor) -> list[Row]:
+async def list_specialties(reader: Reader) -> list[Row]:
     """Every specialty, by category and name."""
-    return await executor.fetch_all(LIST_SPECIALTIES, for_language())
+    return await reader.fetch_all(LIST_SPECIALTIES, for_language())

@@ -203,7 +203,7 @@ async def list_doctors(res: ClientResources, caller: Caller, query: DoctorQuery)
     """The doctors that the caller may know: all for an admin, else those of its institution."""
     keys = db.SORT_KEYS[query.sort]
     after = res.cursors.read("doctors", query, len(keys))
-    rows = await db.list_doctors(res.db, scope_of(caller), query.filters(), after, query.limit)
+    rows = await db.list_doctors(res.reader_of(query), scope_of(caller), query.filters(), after, query.limit)
     items, next_cursor = res.cursors.cut("doctors", query, rows, lambda row: [row[key] for key in keys])
     return Page[Row](items=list(items), next_cursor=next_cursor)
 
@@ -325,7 +325,7 @@ async def get_medical_record(res: ClientResources, caller: Caller, patient_id: U
 
 async def list_specialties(res: ClientResources) -> dict[str, Any]:
     """Every specialty."""
-    return {"items": await db.list_specialties(res.db)}
+    return {"items": await db.list_specialties(res.reader)}
 
 
 def _refuse_other_institution(caller: Caller, institution_id: UUID) -> None:

@@ -43,4 +43,6 @@ class Statistics(BaseModel):
 async def get_statistics(res: ClientResources, caller: Caller) -> dict[str, Any]:
     """The figures of all doctors for an admin, of its own for an institution."""
     institution_id = None if caller.is_admin else caller.user_id
-    return await counted(res, f"statistics/{institution_id}", lambda: figures_db.count_doctors(res.db, institution_id))
+    return await counted(
+        res, f"statistics/{institution_id}", lambda: figures_db.count_doctors(res.reader, institution_id)
+    )

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from shared.context import current
-from shared.postgres import Executor, Row
+from shared.postgres import Reader, Row
 
 COUNT_DOCTORS = """
     WITH own AS MATERIALIZED (
@@ -27,9 +27,9 @@ COUNT_DOCTORS = """
 """
 
 
-async def count_doctors(executor: Executor, institution_id: UUID | None) -> Row:
+async def count_doctors(reader: Reader, institution_id: UUID | None) -> Row:
     """The figures of an institution's doctors, or of all."""
     parameters = {"institution_id": institution_id, "language": current().language}
-    row = await executor.fetch_one(COUNT_DOCTORS, parameters)
+    row = await reader.fetch_one(COUNT_DOCTORS, parameters)
     assert row is not None  # an aggregate always gives one
     return row

@@ -9,13 +9,15 @@ from psycopg2 import sql
 from shared import contacts
 from shared.audit import audited
 from shared.context import for_language
-from shared.errors import EmailTaken, LicenseTaken, RegionNotInCountry, UnknownReference
-from shared.postgres import Executor, NamedErrors, Row, assignments, named_errors
+from shared.errors import DatabaseUnavailable, EmailTaken, LicenseTaken, RegionNotInCountry, UnknownReference
+from shared.postgres import Executor, NamedErrors, Reader, Row, assignments, named_errors
 from shared.search import contains
 
 from .errors import InstitutionInUse, InstitutionNotFound
 
 _CONSTRAINTS: NamedErrors = {
+    # The account was made just now: a failover has lost it, or this primary has been replaced by another.
+    "fk_medical_institutions_account": DatabaseUnavailable,
     "uq_medical_institutions_license": LicenseTaken,
     "uq_users_email": EmailTaken,
     "fk_medical_institutions_type": partial(UnknownReference, "institution_type_id"),
@@ -232,12 +234,12 @@ async def get_institution(executor: Executor, institution_id: UUID) -> Row:
     return row
 
 
-async def list_institutions(executor: Executor, filters: dict[str, Any], after: list[Any], limit: int) -> list[Row]:
+async def list_institutions(reader: Reader, filters: dict[str, Any], after: list[Any], limit: int) -> list[Row]:
     """Up to `limit` + 1 institutions in the order `filters["sort"]`, after the position (its SORT_KEYS)."""
     statements = LIST_INSTITUTIONS if filters["q"] is None else SEARCH_INSTITUTIONS
     sort, q = filters["sort"], {"q": contains(filters["q"])}
     place = {f"after_{key}": value for key, value in zip(SORT_KEYS[sort], after, strict=True)}
-    return await executor.fetch_all(statements[sort], {**filters, **q, **place, "limit": limit, **for_language()})
+    return await reader.fetch_all(statements[sort], {**filters, **q, **place, "limit": limit, **for_language()})
 
 
 async def insert_institution(executor: Executor, institution: dict[str, Any]) -> None:
@@ -278,10 +280,10 @@ async def restore_institution(executor: Executor, institution_id: UUID) -> bool:
     return bool(await executor.execute(RESTORE_INSTITUTION, {"id": institution_id}))
 
 
-async def list_doctors(executor: Executor, institution_id: UUID, after: list[Any], limit: int) -> list[Row]:
+async def list_doctors(reader: Reader, institution_id: UUID, after: list[Any], limit: int) -> list[Row]:
     """Up to `limit` + 1 doctors of an institution by name, after the position `[last, first, id]`."""
     place = {"after_last": after[0], "after_first": after[1], "after_id": after[2], "limit": limit}
-    return await executor.fetch_all(LIST_DOCTORS, {"institution_id": institution_id, **place, **for_language()})
+    return await reader.fetch_all(LIST_DOCTORS, {"institution_id": institution_id, **place, **for_language()})
 
 
 async def list_patients(
@@ -292,21 +294,21 @@ async def list_patients(
     return await executor.fetch_all(LIST_PATIENTS, {"institution_id": institution_id, **place, **event})
 
 
-async def list_institution_types(executor: Executor) -> list[Row]:
+async def list_institution_types(reader: Reader) -> list[Row]:
     """Every type of institution."""
-    return await executor.fetch_all(LIST_INSTITUTION_TYPES, for_language())
+    return await reader.fetch_all(LIST_INSTITUTION_TYPES, for_language())
 
 
-async def list_countries(executor: Executor) -> list[Row]:
+async def list_countries(reader: Reader) -> list[Row]:
     """Every country, by name."""
-    return await executor.fetch_all(LIST_COUNTRIES, for_language())
+    return await reader.fetch_all(LIST_COUNTRIES, for_language())
 
 
-async def list_regions(executor: Executor, country: str | None) -> list[Row]:
+async def list_regions(reader: Reader, country: str | None) -> list[Row]:
     """The regions of a country (ISO 3166-1 alpha-2), or all, by name."""
-    return await executor.fetch_all(LIST_REGIONS, {"country": country})
+    return await reader.fetch_all(LIST_REGIONS, {"country": country})
 
 
-async def list_municipalities(executor: Executor, region_id: int) -> list[Row]:
+async def list_municipalities(reader: Reader, region_id: int) -> list[Row]:
     """The municipalities of a region, by name."""
-    return await executor.fetch_all(LIST_MUNICIPALITIES, {"region_id": region_id})
+    return await reader.fetch_all(LIST_MUNICIPALITIES, {"region_id": region_id})

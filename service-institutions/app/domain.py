@@ -252,7 +252,7 @@ async def list_institutions(res: ClientResources, query: InstitutionQuery) -> Pa
     """The institutions that match, newest first or by name."""
     keys = db.SORT_KEYS[query.sort]
     after = res.cursors.read("institutions", query, len(keys))
-    rows = await db.list_institutions(res.db, query.filters(), after, query.limit)
+    rows = await db.list_institutions(res.reader_of(query), query.filters(), after, query.limit)
     items, next_cursor = res.cursors.cut("institutions", query, rows, lambda row: [row[key] for key in keys])
     return Page[Row](items=list(items), next_cursor=next_cursor)
 
@@ -322,7 +322,7 @@ async def restore_institution(res: ClientResources, caller: Caller, institution_
 async def list_doctors(res: ClientResources, caller: Caller, query: PageQuery) -> DoctorList:
     """The calling institution's doctors by name."""
     after = res.cursors.read("doctors", query, 3)
-    rows = await db.list_doctors(res.db, caller.user_id, after, query.limit)
+    rows = await db.list_doctors(res.reader_of(query), caller.user_id, after, query.limit)
     doctors, next_cursor = res.cursors.cut(
         "doctors", query, rows, lambda row: (row["last_key"], row["first_key"], row["id"])
     )
@@ -341,22 +341,22 @@ async def list_patients(res: ClientResources, caller: Caller, query: PageQuery) 
 
 async def list_institution_types(res: ClientResources) -> dict[str, Any]:
     """Every type of institution."""
-    return {"items": await db.list_institution_types(res.db)}
+    return {"items": await db.list_institution_types(res.reader)}
 
 
 async def list_countries(res: ClientResources) -> dict[str, Any]:
     """Every country."""
-    return {"items": await db.list_countries(res.db)}
+    return {"items": await db.list_countries(res.reader)}
 
 
 async def list_regions(res: ClientResources, country: str | None) -> dict[str, Any]:
     """The regions of a country, or of all."""
-    return {"items": await db.list_regions(res.db, country)}
+    return {"items": await db.list_regions(res.reader, country)}
 
 
 async def list_municipalities(res: ClientResources, region_id: int) -> dict[str, Any]:
     """The municipalities of a region."""
-    return {"items": await db.list_municipalities(res.db, region_id)}
+    return {"items": await db.list_municipalities(res.reader, region_id)}
 
 
 async def _held_institution(tx: Executor, institution_id: UUID) -> Row:

@@ -93,7 +93,7 @@ async def get_geography(res: ClientResources, country: str | None) -> dict[str, 
     """Every region, or those of a country, with what is in it."""
 
     async def count() -> dict[str, Any]:
-        return {"items": await figures_db.count_regions(res.db, country)}
+        return {"items": await figures_db.count_regions(res.reader, country)}
 
     return await counted(res, f"geography/{country}", count)
 
@@ -101,5 +101,5 @@ async def get_geography(res: ClientResources, country: str | None) -> dict[str, 
 async def get_statistics(res: ClientResources, institution_id: UUID) -> dict[str, Any]:
     """An institution's figures. Raises InstitutionNotFound."""
     return await counted(
-        res, f"statistics/{institution_id}", lambda: figures_db.count_institution(res.db, institution_id)
+        res, f"statistics/{institution_id}", lambda: figures_db.count_institution(res.reader, institution_id)
     )

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from shared.context import current
-from shared.postgres import Executor, Row
+from shared.postgres import Reader, Row
 
 from .errors import InstitutionNotFound
 
@@ -79,14 +79,14 @@ COUNT_INSTITUTION = """
 """
 
 
-async def count_regions(executor: Executor, country: str | None) -> list[Row]:
+async def count_regions(reader: Reader, country: str | None) -> list[Row]:
     """Every region, or those of a country (ISO 3166-1 alpha-2), with what is in it, by country and name."""
-    return await executor.fetch_all(COUNT_REGIONS, {"country": country, "language": current().language})
+    return await reader.fetch_all(COUNT_REGIONS, {"country": country, "language": current().language})
 
 
-async def count_institution(executor: Executor, institution_id: UUID) -> Row:
+async def count_institution(reader: Reader, institution_id: UUID) -> Row:
     """The figures of an institution. Raises InstitutionNotFound."""
-    row = await executor.fetch_one(COUNT_INSTITUTION, {"id": institution_id})
+    row = await reader.fetch_one(COUNT_INSTITUTION, {"id": institution_id})
     if row is None:
         raise InstitutionNotFound
     return row

@@ -57,19 +57,19 @@ class TermQuery(BaseModel):
 
 async def list_blood_types(res: ClientResources) -> dict[str, Any]:
     """Every blood type."""
-    return {"items": await db.list_blood_types(res.db)}
+    return {"items": await db.list_blood_types(res.reader)}
 
 
 async def list_sexes(res: ClientResources) -> dict[str, Any]:
     """Every sex."""
-    return {"items": await db.list_sexes(res.db)}
+    return {"items": await db.list_sexes(res.reader)}
 
 
 async def list_genders(res: ClientResources) -> dict[str, Any]:
     """Every gender."""
-    return {"items": await db.list_genders(res.db)}
+    return {"items": await db.list_genders(res.reader)}
 
 
 async def list_terms(res: ClientResources, table: TermTable, query: TermQuery) -> dict[str, Any]:
     """The terms of a catalogue that match."""
-    return {"items": await db.list_terms(res.db, table, query.q)}
+    return {"items": await db.list_terms(res.reader, table, query.q)}

@@ -8,8 +8,8 @@ from psycopg2 import sql
 
 from shared.audit import audited
 from shared.context import for_language
-from shared.errors import EmailTaken, PatientNotFound, UnknownReference
-from shared.postgres import Executor, NamedErrors, Row, assignments, named_errors
+from shared.errors import DatabaseUnavailable, EmailTaken, PatientNotFound, UnknownReference
+from shared.postgres import Executor, NamedErrors, Reader, Row, assignments, named_errors
 from shared.record import HEALTH_PROFILE, RECORD
 from shared.search import contains
 
@@ -18,6 +18,8 @@ from .errors import AssociationRequired, DoctorNotInInstitution, EmergencyContac
 from .scores_db import SCORE_INPUTS
 
 _CONSTRAINTS: NamedErrors = {
+    # The account was made just now: a failover has lost it, or this primary has been replaced by another.
+    "fk_patients_account": DatabaseUnavailable,
     "uq_users_email": EmailTaken,
     "ck_patients_association": AssociationRequired,
     "ck_patients_emergency_contact": EmergencyContactIncomplete,
@@ -412,25 +414,25 @@ async def find_profile(
     return await executor.fetch_one(FIND_PROFILE, {"patient_id": patient_id, **scope, **event, **for_language()})
 
 
-async def list_blood_types(executor: Executor) -> list[Row]:
+async def list_blood_types(reader: Reader) -> list[Row]:
     """Every blood type."""
-    return await executor.fetch_all(LIST_BLOOD_TYPES)
+    return await reader.fetch_all(LIST_BLOOD_TYPES)
 
 
-async def list_sexes(executor: Executor) -> list[Row]:
+async def list_sexes(reader: Reader) -> list[Row]:
     """Every sex, with its code of FHIR's administrative-gender."""
-    return await executor.fetch_all(LIST_SEXES, for_language())
+    return await reader.fetch_all(LIST_SEXES, for_language())
 
 
-async def list_genders(executor: Executor) -> list[Row]:
+async def list_genders(reader: Reader) -> list[Row]:
     """Every gender."""
-    return await executor.fetch_all(LIST_GENDERS, for_language())
+    return await reader.fetch_all(LIST_GENDERS, for_language())
 
 
-async def list_terms(executor: Executor, table: str, q: str | None) -> list[Row]:
+async def list_terms(reader: Reader, table: str, q: str | None) -> list[Row]:
     """The rows of `medical_conditions`, `medications` or `allergies` whose name contains `q`, by name."""
     statement = LIST_TERMS.format(sql.Identifier(table))
-    return await executor.fetch_all(statement, {"q": contains(q)})
+    return await reader.fetch_all(statement, {"q": contains(q)})
 
 
 def _own(scope: dict[str, Any]) -> dict[str, Any]:

@@ -95,8 +95,9 @@ class Up:
 
 @pytest.fixture
 def checkout(open_dir: Path) -> Path:
-    """A checkout with the real `dev` and four services that only know /health."""
-    shutil.copytree(ROOT / "dev", open_dir / "dev", ignore=shutil.ignore_patterns("__pycache__"))
+    """A checkout with the real `dev` and `shared` and four services that only know /health."""
+    for folder in ("dev", "shared"):
+        shutil.copytree(ROOT / folder, open_dir / folder, ignore=shutil.ignore_patterns("__pycache__"))
     roles = (ROOT / "database" / "roles.py").read_text(encoding="utf-8")  # names the roles of the services' URLs
     modules = {"database/migrate.py": "", "database/__init__.py": "", "database/roles.py": roles}
     # The stand-ins have no settings to bound their connections by.

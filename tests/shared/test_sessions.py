@@ -212,3 +212,30 @@ async def test_redis_away_is_a_503_and_never_no_session(settings: Settings) -> N
     ):
         with pytest.raises(RedisUnavailable):
             await asked
+
+
+async def test_who_has_written_is_known_by_it_in_each_of_its_sessions(redis: Redis, settings: Settings) -> None:
+    store, user_id = sessions(redis, settings, database_read_url=settings.database_url), uuid4()
+    first, second, stranger = await started(store, user_id), await started(store, user_id), await started(store)
+    assert [await wrote(store, id_) for id_ in (first, second, stranger)] == [False, False, False]
+    assert await wrote(store, first, writes=True)
+    assert [await wrote(store, id_) for id_ in (first, second, stranger)] == [True, True, False]
+    # For as long as a replica may lack it: the longest request and the staleness.
+    assert 30 < await redis.ttl(f"wrote:{user_id}") <= 36
+
+
+async def test_without_a_replica_nobody_is_marked(redis: Redis, settings: Settings) -> None:
+    store = sessions(redis, settings)
+    assert not await wrote(store, await started(store), writes=True)
+
+
+async def wrote(store: Sessions, session_id: UUID, *, writes: bool = False) -> bool:
+    session = await store.touch(session_id, writes=writes)
+    assert session
+    return session.wrote_recently
+
+
+async def test_a_login_that_no_replica_has_is_a_503(redis: Redis, settings: Settings) -> None:
+    store = sessions(redis, settings, redis_replicas_to_wait_for=1)  # the server of the tests has none
+    with pytest.raises(RedisUnavailable):
+        await started(store)
