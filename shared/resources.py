@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+from fastapi import Request
 from redis.asyncio import Redis
 
 from . import redis as redis_client
@@ -83,3 +85,8 @@ class ClientResources(Resources):
         """Close every connection."""
         await super().close()
         await self.auth.close()
+
+
+def resources(request: Request) -> Any:
+    """The dependency that hands a route its service's resources."""
+    return request.app.state.resources

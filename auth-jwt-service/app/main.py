@@ -20,6 +20,7 @@ from shared.errors import (
 from shared.login import LOGIN_REFUSALS, Login, TokenPair
 from shared.openapi import refuses
 from shared.pagination import Page
+from shared.resources import resources
 from shared.routes import FleetRoute
 from shared.settings import load
 
@@ -32,7 +33,7 @@ from .settings import AuthSettings
 SERVICE = "auth-jwt-service"
 
 router = APIRouter(route_class=FleetRoute)
-Res = Annotated[AuthResources, Depends(factory.resources)]
+Res = Annotated[AuthResources, Depends(resources)]
 ServiceOrAdminCaller = Annotated[Caller, Depends(CallerOf("service", "admin"))]
 
 
