@@ -66,7 +66,7 @@ def test_the_servers_have_a_password_no_more_rights_than_needed_and_no_published
         8004,
     }
     assert network["name"] == "predicthealth-network" and network["driver"] == "bridge"
-    assert network["ipam"]["config"] == [{"subnet": "172.20.0.0/16"}]
+    assert [range_["subnet"] for range_ in network["ipam"]["config"]] == ["172.20.0.0/16"]
 
 
 def test_compose_starts_nothing_without_secrets_and_says_what_to_run() -> None:
