@@ -28,6 +28,15 @@ from dev.settings import free_port, make_data_dir
 DATABASE = "predicthealth"
 CONNECT_SECONDS = 5
 
+# A failed statement, its error and the error's detail quote values: health data doesn't belong in a log.
+# (In `log_min_messages`, `log` stands above `error`: starts, stops and refused logins are logged, errors not.)
+DISCREET_LOG = {
+    "log_min_messages": "log",
+    "log_min_error_statement": "panic",
+    "log_parameter_max_length_on_error": "0",
+    "log_error_verbosity": "terse",
+}
+
 
 class EmbeddedPostgres(Member):
     """A PostgreSQL server with one database, of which the URL's user is the superuser.
@@ -122,12 +131,7 @@ class EmbeddedPostgres(Member):
             "max_connections": "200",
             "timezone": "UTC",
             "log_timezone": "UTC",
-            # A failed statement, its error and the error's detail quote values: health data doesn't belong in a log.
-            # (In this setting `log` stands above `error`: starts, stops and refused logins are logged, errors not.)
-            "log_min_messages": "log",
-            "log_min_error_statement": "panic",
-            "log_parameter_max_length_on_error": "0",
-            "log_error_verbosity": "terse",
+            **DISCREET_LOG,
         }
         return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
 

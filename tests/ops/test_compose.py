@@ -3,6 +3,7 @@
 import re
 
 from dev import ROOT
+from dev.servers import DISCREET_LOG
 
 from .gateway import TEMPLATES
 
@@ -59,3 +60,7 @@ def test_behind_the_gateway_alone_no_service_publishes_a_port() -> None:
     text = (ROOT / "ops" / "gateway" / "only-way-in.yml").read_text("utf-8")
     closed = re.findall(r"^  ([a-z-]+):\n    ports: !reset \[\]$", text, re.M)
     assert sorted(closed) == sorted(address.partition(":")[0] for address in SERVICES.values())
+
+
+def test_postgresql_logs_no_values_here_either() -> None:
+    assert [name for name, value in DISCREET_LOG.items() if f"-c, {name}={value}" not in block("postgres")] == []
