@@ -11,7 +11,7 @@ from typing import Any
 from dev import ROOT
 
 NOT_CHECKED = 75  # EX_TEMPFAIL of sysexits.h: neither a pass nor a failure
-LOCK = "requirements-dev.lock"  # holds the two others
+LOCK = "requirements-dev.lock"  # holds all the others
 LONGEST_SECONDS = 120
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from dev import FleetError
 
+LANES = {"--compose", "--scale"}
+
 
 def run(arguments: Sequence[str]) -> int:
     """Become pytest. The tests start servers of their own and never touch a running fleet.
@@ -19,13 +21,10 @@ def run(arguments: Sequence[str]) -> int:
     chosen = list(arguments) or ["-n", processes, "--dist", "loadfile", "--no-loadscope-reorder"]
     if "--compose" in chosen:
         check_engine()
+    for lane in LANES & set(chosen):
         # Without this variable those tests are not even collected.
-        os.environ["TEST_COMPOSE"] = "1"
-        chosen = ["tests/compose", *(argument for argument in chosen if argument != "--compose")]
-    if "--scale" in chosen:
-        # Without this variable those tests are not even collected.
-        os.environ["TEST_SCALE"] = "1"
-        chosen = ["tests/scale", *(argument for argument in chosen if argument != "--scale")]
+        os.environ[f"TEST_{lane.removeprefix('--').upper()}"] = "1"
+        chosen = [f"tests/{lane.removeprefix('--')}", *(argument for argument in chosen if argument != lane)]
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *chosen])
 
 

@@ -65,4 +65,5 @@ Phone = Annotated[str, Field(min_length=5, max_length=30, pattern=r"^\+?[0-9 ().
 Email = Annotated[str, Field(max_length=254, json_schema_extra={"format": "email"}), AfterValidator(_email), CLEAN]
 # The length rules of passwords are the auth service's; here only what no text may hold. Never trimmed.
 Password = Annotated[str, Field(json_schema_extra={"pattern": _TEXT}), AfterValidator(_password)]
+PostalCode = Annotated[str, Field(min_length=1, max_length=20), CLEAN]
 Search = Annotated[str, Field(min_length=1, max_length=100), CLEAN]

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from shared.context import current
+from shared.context import for_language
 from shared.postgres import Reader, Row
 
 COUNT_DOCTORS = """
@@ -29,7 +29,7 @@ COUNT_DOCTORS = """
 
 async def count_doctors(reader: Reader, institution_id: UUID | None) -> Row:
     """The figures of an institution's doctors, or of all."""
-    parameters = {"institution_id": institution_id, "language": current().language}
+    parameters = {"institution_id": institution_id, **for_language()}
     row = await reader.fetch_one(COUNT_DOCTORS, parameters)
     assert row is not None  # an aggregate always gives one
     return row

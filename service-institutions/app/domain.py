@@ -16,7 +16,7 @@ from shared.postgres import Executor, Row
 from shared.record import RiskLevel, ValidationStatus
 from shared.resources import ClientResources
 from shared.schemas import ABSENT, Body, CatalogueId, ContactEmail, Update
-from shared.text import CLEAN, LicenseNumber, Password, Phone, Search, Text
+from shared.text import CLEAN, LicenseNumber, Password, Phone, PostalCode, Search, Text
 
 from . import db
 from .verification import VerificationStatus
@@ -44,7 +44,6 @@ Website = Annotated[
     CLEAN,
     AfterValidator(check_web_address),
 ]
-PostalCode = Annotated[str, Field(min_length=1, max_length=20), CLEAN]
 CountryCode = Annotated[
     str,
     Field(pattern=r"^[A-Za-z]{2}$", description="ISO 3166-1 alpha-2."),

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from shared.context import current
+from shared.context import for_language
 from shared.postgres import Reader, Row
 
 from .errors import InstitutionNotFound
@@ -81,7 +81,7 @@ COUNT_INSTITUTION = """
 
 async def count_regions(reader: Reader, country: str | None) -> list[Row]:
     """Every region, or those of a country (ISO 3166-1 alpha-2), with what is in it, by country and name."""
-    return await reader.fetch_all(COUNT_REGIONS, {"country": country, "language": current().language})
+    return await reader.fetch_all(COUNT_REGIONS, {"country": country, **for_language()})
 
 
 async def count_institution(reader: Reader, institution_id: UUID) -> Row:

@@ -5,7 +5,7 @@ They are ways to reach the patient: the e-mail of its account, the login, stays 
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -15,15 +15,13 @@ from shared.caller import Caller
 from shared.postgres import Row
 from shared.resources import ClientResources
 from shared.schemas import Body, CatalogueId
-from shared.text import CLEAN, Email, Phone, Text
+from shared.text import Email, Phone, PostalCode, Text
 
 from . import contacts_db, db
 from .contacts_db import Kind
 from .domain import AddressContact, EmailContact, PhoneContact
 from .errors import LastEmail
 from .scope import answered_before, scope_of, writing
-
-PostalCode = Annotated[str, Field(min_length=1, max_length=20), CLEAN]
 
 
 class NewContact(Body):
