@@ -47,11 +47,16 @@ class PersonalValues:
 CREATED = PersonalValues()
 
 
+def series(metrics: str) -> str:
+    """The names and labels of Prometheus's text; the numbers behind them hold the digits of anything by chance."""
+    return re.sub(r" \S+$", "", metrics, flags=re.MULTILINE)
+
+
 def spoken(fleet: Fleet) -> dict[str, str]:
     """What a running fleet's logs and metrics say, each different line once."""
     said = {path.name: _condensed(path) for path in sorted(Path(fleet.data_dir / "logs").iterdir())}
     with contextlib.suppress(httpx.TransportError):  # a test that broke off may have left a service stopped
-        said |= {f"{url}/metrics": httpx.get(f"{url}/metrics", timeout=20).text for url in fleet.urls.values()}
+        said |= {f"{url}/metrics": series(httpx.get(f"{url}/metrics", timeout=20).text) for url in fleet.urls.values()}
     return said
 
 
