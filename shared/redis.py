@@ -7,9 +7,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import Sentinel, SentinelManagedConnection
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
 
 from . import context
 from .errors import RedisUnavailable
@@ -61,10 +62,36 @@ def _through_sentinels(url: str, limits: dict[str, Any], options: dict[str, Any]
         username=unquote(user) or None,
         password=unquote(password) or None,
         db=int(database or 0),
+        connection_class=_ToMaster,
         **options,
     )
     client: Redis = found.master_for(name)
     return client
+
+
+class _ToMaster(SentinelManagedConnection):
+    """A connection that asks the Sentinels whenever it opens, and opens anew when its server has no replica left.
+
+    A master that was frozen while another one was named wakes up as the master of nobody, and some seconds pass until
+    a Sentinel tells it.
+    """
+
+    async def send_packed_command(self, *args: Any, **options: Any) -> None:
+        """Send a command, on a fresh connection where the last one ended."""
+        if not self.is_connected:
+            # The library's own way back is to the same server: redis/redis-py#3874.
+            await self.connect()  # type: ignore[no-untyped-call]
+        await super().send_packed_command(*args, **options)
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        """The next answer. Raises ConnectionError, upon which the client tries once more."""
+        try:
+            return await super().read_response(*args, **options)
+        except ResponseError as exc:
+            if not str(exc).startswith("NOREPLICAS"):
+                raise
+            await self.disconnect()
+            raise RedisConnectionError from exc
 
 
 @contextmanager

@@ -235,9 +235,16 @@ class Watched:
         """Tell whether every Sentinel knows all, and both replicas are with the master."""
         if not all(sentinel.is_ready() for sentinel in self.sentinels):
             return False
+        return self._replicas_online() == 2
+
+    def takes_writes(self) -> bool:
+        """Tell whether a replica is with the present master."""
+        return self._replicas_online() > 0
+
+    def _replicas_online(self) -> int:
         with redis.Redis.from_url(self.present_master().url, socket_timeout=1, decode_responses=True) as client:
             state = client.info("replication")
-        return [state.get(f"slave{n}", {}).get("state") for n in (0, 1)] == ["online", "online"]
+        return [state.get(f"slave{n}", {}).get("state") for n in (0, 1)].count("online")
 
     def present_master(self) -> Valkey:
         """The master that the first Sentinel names now."""

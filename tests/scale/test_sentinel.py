@@ -1,5 +1,6 @@
 """The master of Redis goes, Sentinels name another: no answered login is lost, no logout undone."""
 
+import asyncio
 import itertools
 import signal
 import time
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from dev.processes import wait_until
+from shared.redis import client_of
 
 from ..support import Api, User
 from .load import Load
@@ -70,19 +72,26 @@ def test_a_failover_under_load_loses_no_answered_login_and_undoes_no_logout(
 ) -> None:
     user = api.new_institution()
     visitors = Visitors(api, api.new_institution())
-    with Load(visits=visitors.come_and_go, reads=lambda: user.doctors.get("/api/v1/specialties")) as load:
+    idle = client_of(watched.url, timeout_seconds=1)
+    with (
+        asyncio.Runner() as loop,
+        Load(visits=visitors.come_and_go, reads=lambda: user.doctors.get("/api/v1/specialties")) as load,
+    ):
+        loop.run(idle.set("mark", "old"))
         time.sleep(LOAD_SECONDS)
         gone = time.monotonic()
         master.kill(signal.SIGKILL if end == "killed" else signal.SIGSTOP)
         assert wait_until(lambda: watched.present_master() is not master, FAILOVER_SECONDS)
         named = time.monotonic()
+        assert wait_until(watched.takes_writes, RECOVERY_SECONDS)
         if end == "frozen":
-            master.kill(
-                signal.SIGCONT
-            )  # it wakes up and believes that it is the master still, until a Sentinel tells it
+            # It wakes up and believes that it is the master still, of nobody, until a Sentinel tells it.
+            master.kill(signal.SIGCONT)
         assert wait_until(lambda: visitors.come_and_go().status_code == 200, RECOVERY_SECONDS)
         recovered = time.monotonic()
         time.sleep(LOAD_SECONDS)
+        loop.run(idle.set("mark", "new"))  # the connection that it has kept is to the former master
+        loop.run(idle.aclose())
     said = load.check(started_after=recovered + 1)
     with capsys.disabled():
         print(f"\n{end}: {said}")
