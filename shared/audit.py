@@ -8,12 +8,13 @@ from psycopg2.extras import Json
 from . import context
 from .caller import Caller
 from .postgres import Executor
+from .prepared import Prepared
 
 _COLUMNS = "service, actor_type, actor_id, action, resource, patient_ids, outcome, request_id, client_address, detail"
 _VALUES = "%(audit_service)s, %(audit_actor_type)s, %(audit_actor_id)s, %(audit_action)s, %(audit_resource)s, "
 _REST = "%(audit_outcome)s, %(audit_request_id)s, %(audit_client_address)s, %(audit_detail)s"
 
-INSERT_EVENT = (
+INSERT_EVENT = Prepared(
     "INSERT INTO audit_events (" + _COLUMNS + ") VALUES (" + _VALUES + "%(audit_patient_ids)s, " + _REST + ")"
 )
 
@@ -22,15 +23,16 @@ def audited(select: str, *, page: bool = False) -> str:
     """`select`, recording in the same statement whose data it returned: the ids in its column `patient_id`.
 
     Nothing found is nothing touched: then no event is written. A `page` has read one row more than its `%(limit)s`, to
-    know whether more follow: nobody gets to see that one, so the event leaves it out.
+    know whether more follow: nobody gets to see that one, so the event leaves it out. All but a page is prepared.
     """
     seen = "(SELECT * FROM touched LIMIT %(limit)s) seen" if page else "touched"
-    return (
+    statement = (
         "WITH touched AS MATERIALIZED (" + select + "), "
         "recorded AS (INSERT INTO audit_events (" + _COLUMNS + ") "
         "SELECT " + _VALUES + "array_agg(DISTINCT patient_id), " + _REST + " FROM " + seen + " HAVING count(*) > 0) "
         "SELECT * FROM touched"
     )
+    return statement if page else Prepared(statement)
 
 
 def parameters(

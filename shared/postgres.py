@@ -21,6 +21,7 @@ from psycopg2.extras import RealDictCursor, register_uuid
 from . import context
 from .errors import Busy, DatabaseUnavailable
 from .metrics import Metric, gauge
+from .prepared import Prepared
 from .settings import Settings
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,14 @@ _REFUSALS = (
 _OUT_OF_TIME = (psycopg2.extensions.QueryCanceledError, psycopg2.errors.LockNotAvailable)
 # The connection is of no more use: broken, or to a server that has become a standby, which only reads.
 _GONE = (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.errors.ReadOnlySqlTransaction)
-_LOST = (*_GONE, TimeoutError)
+# What it has prepared no longer fits the schema; or a pooler that we weren't told of shares the connection.
+_UNPREPARED = (
+    psycopg2.errors.FeatureNotSupported,
+    psycopg2.errors.InvalidSqlStatementName,
+    psycopg2.errors.DuplicatePreparedStatement,
+)
+_AGAIN = (*_GONE, *_UNPREPARED)
+_LOST = (*_AGAIN, TimeoutError)
 # Nothing that a client sends can break a rule of the audit trail's tables: whatever refuses their rows is a fault.
 _AUDIT_TABLES = "audit_"
 _PING_SECONDS = 2.0
@@ -85,10 +93,12 @@ class _Result:
 class _Connection:
     """One asynchronous psycopg2 connection, driven by the running loop."""
 
-    def __init__(self, raw: pg.connection, server: "Server", statement_limit_seconds: float) -> None:
+    def __init__(self, raw: pg.connection, server: "Server", settings: Settings) -> None:
         self.server = server
         self._raw = raw
-        self._limit = statement_limit_seconds
+        self._limit = settings.database_statement_timeout_seconds + 1
+        self._prepares = settings.database_prepared_statements
+        self._prepared: set[str] = set()
 
     @classmethod
     async def open(cls, settings: Settings, servers: list["Server"]) -> "_Connection":
@@ -129,7 +139,7 @@ class _Connection:
                 keepalives_count=3,
                 tcp_user_timeout=int(limit * 2000),
             )
-            connection = cls(raw, server, limit + 1)
+            connection = cls(raw, server, settings)
             await connection._drive()
         return connection
 
@@ -158,6 +168,8 @@ class _Connection:
         try:
             async with asyncio.timeout(self._limit):
                 started = time.perf_counter()
+                if isinstance(statement, Prepared) and self._prepares:
+                    statement = await self._prepare(cursor, statement)
                 cursor.execute(statement, parameters)
                 await self._drive()
             elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
@@ -171,6 +183,13 @@ class _Connection:
             if self._raw.isexecuting():
                 self.close()
             raise
+
+    async def _prepare(self, cursor: pg.cursor, statement: Prepared) -> str:
+        if statement.name not in self._prepared:
+            cursor.execute(statement.preparation)
+            await self._drive()
+            self._prepared.add(statement.name)
+        return statement.execution
 
     async def _drive(self) -> None:
         loop = asyncio.get_running_loop()
@@ -296,7 +315,7 @@ class Database:
                 async with self._connection() as connection:
                     return await connection.run(statement, parameters, rows=True)
             except DatabaseUnavailable as exc:
-                if last_try or not isinstance(exc.__cause__, _GONE):
+                if last_try or not isinstance(exc.__cause__, _AGAIN):
                     raise
         raise AssertionError("unreachable")
 
@@ -311,6 +330,8 @@ class Database:
             except _LOST as exc:
                 if connection.closed or isinstance(exc, psycopg2.errors.ReadOnlySqlTransaction):
                     self._suspect(connection)
+                elif isinstance(exc, _UNPREPARED):
+                    self.close()  # the idle ones have prepared the same
                 connection.close()
                 log.warning("database connection lost", extra={"error": type(exc).__name__})
                 raise DatabaseUnavailable from exc

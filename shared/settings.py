@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     database_connect_timeout_seconds: float = Field(default=2.0, gt=0)
     database_statement_timeout_seconds: float = Field(default=2.0, gt=0)
     database_lock_timeout_seconds: float = Field(default=1.0, gt=0)
+    database_prepared_statements: bool = True  # false behind a pooler that shares connections, such as PgBouncer
 
     database_read_url: SecretStr | None = None  # a replica, for lists and figures that hold no health data
     database_read_max_staleness_seconds: float = Field(default=5.0, gt=0)

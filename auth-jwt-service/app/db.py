@@ -5,6 +5,7 @@ from uuid import UUID
 
 from shared.errors import AccountExists, EmailTaken
 from shared.postgres import ConstraintViolated, Executor, Row
+from shared.prepared import Prepared
 from shared.search import contains
 
 from .errors import AccountNotFound
@@ -27,7 +28,7 @@ FIND_CREDENTIALS_BY_ID = """
     WHERE id = %(id)s AND owner_status <> 'missing'
 """
 
-GET_ACCOUNT = "SELECT " + _ACCOUNT + " FROM users WHERE id = %(id)s AND owner_status <> 'missing'"
+GET_ACCOUNT = Prepared("SELECT " + _ACCOUNT + " FROM users WHERE id = %(id)s AND owner_status <> 'missing'")
 
 HOLD_ACCOUNT = GET_ACCOUNT + " FOR NO KEY UPDATE"
 

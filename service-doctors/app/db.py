@@ -11,6 +11,7 @@ from shared.audit import audited
 from shared.context import for_language
 from shared.errors import DatabaseUnavailable, EmailTaken, LicenseTaken, UnknownReference
 from shared.postgres import Executor, NamedErrors, Reader, Row, assignments, named_errors
+from shared.prepared import Prepared
 from shared.record import RECORD
 from shared.search import contains
 
@@ -40,7 +41,7 @@ _DOCTOR = """
     LEFT JOIN phones t ON t.entity_id = d.id AND t.is_primary
 """
 
-GET_DOCTOR = (
+GET_DOCTOR = Prepared(
     _DOCTOR
     + """
     WHERE d.id = %(id)s AND d.deleted_at IS NULL
@@ -155,13 +156,13 @@ GET_INSTITUTION_ID = "SELECT institution_id FROM doctors WHERE id = %(id)s"
 
 RESTORE_DOCTOR = "UPDATE doctors SET deleted_at = NULL WHERE id = %(id)s AND deleted_at IS NOT NULL"
 
-COUNT_DASHBOARD = (
+COUNT_DASHBOARD = Prepared(
     "SELECT count(*) AS total_patients, count(*) FILTER (WHERE validation_status = 'pending') AS pending_reviews, "
     + COUNT_TODAY
     + " FROM patients WHERE doctor_id = %(doctor_id)s AND deleted_at IS NULL"
 )
 
-GET_INSTITUTION = """
+GET_INSTITUTION = Prepared("""
     SELECT i.id, i.name, CASE WHEN %(language)s = 'en' THEN y.name_en ELSE y.name_es END AS type, i.license_number,
            e.email_address AS email, t.phone_number AS phone, i.website,
            (SELECT to_jsonb(address) FROM (
@@ -175,7 +176,7 @@ GET_INSTITUTION = """
     LEFT JOIN emails e ON e.entity_id = i.id AND e.is_primary
     LEFT JOIN phones t ON t.entity_id = i.id AND t.is_primary
     WHERE d.id = %(doctor_id)s AND d.deleted_at IS NULL
-"""
+""")
 
 # Whose record a doctor sees: the columns of its patient list.
 _PATIENT = """

@@ -11,6 +11,7 @@ from shared.audit import audited
 from shared.context import for_language
 from shared.errors import DatabaseUnavailable, EmailTaken, LicenseTaken, RegionNotInCountry, UnknownReference
 from shared.postgres import Executor, NamedErrors, Reader, Row, assignments, named_errors
+from shared.prepared import Prepared
 from shared.search import contains
 
 from .errors import InstitutionInUse, InstitutionNotFound
@@ -56,7 +57,7 @@ _INSTITUTION = (
     + _PLACE
 )
 
-GET_INSTITUTION = _INSTITUTION + " WHERE i.deleted_at IS NULL AND i.id = %(id)s"
+GET_INSTITUTION = Prepared(_INSTITUTION + " WHERE i.deleted_at IS NULL AND i.id = %(id)s")
 
 _LISTED = """
     i.deleted_at IS NULL

@@ -10,6 +10,7 @@ from shared.audit import audited
 from shared.context import for_language
 from shared.errors import DatabaseUnavailable, EmailTaken, PatientNotFound, UnknownReference
 from shared.postgres import Executor, NamedErrors, Reader, Row, assignments, named_errors
+from shared.prepared import Prepared
 from shared.record import HEALTH_PROFILE, RECORD
 from shared.search import contains
 
@@ -51,7 +52,7 @@ _PATIENT = (
 """
 )
 
-GET_PATIENT = _PATIENT + " WHERE p.id = %(patient_id)s AND p.deleted_at IS NULL"
+GET_PATIENT = Prepared(_PATIENT + " WHERE p.id = %(patient_id)s AND p.deleted_at IS NULL")
 
 FIND_PATIENT = audited(_PATIENT + " WHERE p.id = %(patient_id)s AND " + IN_SCOPE)
 

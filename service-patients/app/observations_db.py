@@ -8,6 +8,7 @@ from shared.audit import audited
 from shared.context import for_language
 from shared.plausibility import PAIRS
 from shared.postgres import Executor, Row
+from shared.prepared import Prepared
 
 from .db import IN_SCOPE
 
@@ -28,10 +29,10 @@ LIST_OBSERVATIONS = audited(
     "SELECT p.id AS patient_id, item.* FROM patients p LEFT JOIN LATERAL ("
     + _OBSERVATION
     + """
-      AND (%(code)s IS NULL OR o.code = %(code)s)
-      AND (%(from)s IS NULL OR o.effective_at >= %(from)s::timestamptz)
-      AND (%(to)s IS NULL OR o.effective_at <= %(to)s::timestamptz)
-      AND (%(after_effective_at)s IS NULL
+      AND (%(code)s::text IS NULL OR o.code = %(code)s)
+      AND (%(from)s::timestamptz IS NULL OR o.effective_at >= %(from)s::timestamptz)
+      AND (%(to)s::timestamptz IS NULL OR o.effective_at <= %(to)s::timestamptz)
+      AND (%(after_effective_at)s::timestamptz IS NULL
            OR (o.effective_at, o.id) < (%(after_effective_at)s::timestamptz, %(after_id)s::uuid))
     ORDER BY o.effective_at DESC, o.id DESC
     LIMIT %(limit)s + 1
@@ -56,8 +57,8 @@ FIND_TRENDS = audited(
                (array_agg(o.value ORDER BY o.effective_at DESC, o.id DESC))[1] AS last
         FROM observations o
         WHERE o.patient_id = p.id AND o.code = %(code)s AND o.value IS NOT NULL
-          AND (%(from)s IS NULL OR o.effective_at >= %(from)s::timestamptz)
-          AND (%(to)s IS NULL OR o.effective_at <= %(to)s::timestamptz)
+          AND (%(from)s::timestamptz IS NULL OR o.effective_at >= %(from)s::timestamptz)
+          AND (%(to)s::timestamptz IS NULL OR o.effective_at <= %(to)s::timestamptz)
         GROUP BY 1) point), '[]') AS points
     FROM patients p
     WHERE p.id = %(patient_id)s AND """
@@ -70,14 +71,14 @@ LIST_PAIRED = """
     WHERE patient_id = %(patient_id)s AND code = ANY (%(codes)s) AND effective_at = ANY (%(moments)s::timestamptz[])
 """
 
-INSERT_OBSERVATIONS = """
+INSERT_OBSERVATIONS = Prepared("""
     INSERT INTO observations (id, patient_id, code, value, value_code, unit, effective_at, recorded_by_type,
                               recorded_by_id)
     SELECT given.id, %(patient_id)s, given.code, given.value, given.value_code, given.unit, given.effective_at,
            %(recorded_by_type)s, %(recorded_by_id)s
     FROM unnest(%(id)s::uuid[], %(code)s::text[], %(value)s::numeric[], %(value_code)s::text[], %(unit)s::text[],
                 %(effective_at)s::timestamptz[]) AS given (id, code, value, value_code, unit, effective_at)
-"""
+""")
 
 _COLUMNS = ("id", "code", "value", "value_code", "unit", "effective_at")
 

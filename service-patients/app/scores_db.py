@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.postgres import Executor, Row
+from shared.prepared import Prepared
 
 # A column of a SELECT whose patient row is called `p`. Of several observations of one moment the last recorded counts.
 # A pressure is a pair of one moment; total and HDL cholesterol are of one draw when they are of one day.
@@ -64,7 +65,7 @@ HOLD_NEXT_PATIENTS = """
 
 COUNT_PATIENTS = "SELECT count(*) AS count FROM patients"
 
-LIST_SCORE_INPUTS = (
+LIST_SCORE_INPUTS = Prepared(
     "SELECT p.id, p.health_score, p.risk_level, p.score_model, "
     + SCORE_INPUTS
     + " FROM patients p WHERE p.id = ANY (%(patient_ids)s::uuid[])"

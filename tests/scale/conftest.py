@@ -99,6 +99,7 @@ def fleet(
 ) -> Iterator[Fleet]:
     """A fleet whose services reach PostgreSQL through PgBouncer, and Valkey through Sentinels."""
     environment = {"DATABASE_URL": postgres.url, "REDIS_URL": watched.url, "REDIS_REPLICAS_TO_WAIT_FOR": "1"}
+    environment["DATABASE_PREPARED_STATEMENTS"] = "false"  # PgBouncer's connections are nobody's own
     environment["SESSIONS_PER_USER"] = "100000"  # so that none ends but by a logout
     for service, password in passwords.items():
         environment[password_variable(service)] = password
