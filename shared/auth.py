@@ -86,8 +86,6 @@ async def authenticate(request: Request, resources: Resources, callers: CallerOf
     except Unauthenticated:
         await resources.rates.count_request(_address())
         raise
-    if caller.user_type != "service":
-        await resources.rates.count_request(str(caller.user_id))
     if not callers.admits(caller, request):
         route = f"{request.method} {request.scope['route'].path}"
         event = audit.parameters(resources.service, caller, "access", route, outcome="failure")
@@ -127,7 +125,8 @@ async def _session_caller(token: str, resources: Resources, *, writes: bool) -> 
         access = await tokens.read_access_token(token, resources.keys)
     except tokens.InvalidToken as exc:
         raise Unauthenticated(invalid_token=True) from exc
-    session = await resources.sessions.touch_of(access, writes=writes)
+    counting = resources.rates.window_of(str(access.user_id))
+    session = await resources.sessions.touch_of(access, writes=writes, counting=counting)
     if session is None:
         raise Unauthenticated(invalid_token=True)
     context.enter(replace(context.current(), wrote_recently=session.wrote_recently))

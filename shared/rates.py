@@ -1,10 +1,7 @@
-"""How often a client may call: fixed windows of the `limits` library, counted in Redis."""
+"""How often a client may call: fixed windows, counted in Redis."""
 
-import time
+from dataclasses import dataclass
 
-from limits import RateLimitItem, parse
-from limits.aio.storage import RedisStorage
-from limits.aio.strategies import FixedWindowRateLimiter
 from redis.asyncio import Redis
 
 from . import redis as redis_client
@@ -14,33 +11,72 @@ from .settings import Settings
 # How much, how much is left, how many seconds until it is whole again, and the policy (amount; window in seconds).
 RATE_HEADERS = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "RateLimit-Policy")
 
+_SECONDS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
+
+# For scripts that do more in the same round trip. A window begins with its first hit; {hits, milliseconds left}.
+COUNT = """
+local function count(key, seconds)
+    local hits = redis.call('INCR', key)
+    if hits == 1 then redis.call('EXPIRE', key, seconds) end
+    return {hits, redis.call('PTTL', key)}
+end
+"""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """So many hits in a window of so many seconds."""
+
+    amount: int
+    seconds: int
+
+    @classmethod
+    def of(cls, text: str) -> "Rate":
+        """The rate that a setting states as `600/minute`."""
+        amount, _, unit = text.partition("/")
+        return cls(int(amount), _SECONDS[unit])
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where the hits of one client at one place are counted against a rate; another rate is another window."""
+
+    place: str
+    client: str
+    rate: Rate
+
+    @property
+    def key(self) -> str:
+        """The key in Redis."""
+        return f"rates:{self.place}:{self.client}:{self.rate.amount}/{self.rate.seconds}"
+
+    def admit(self, hits: int, milliseconds_left: int, refusal: type[TooManyRequests] = TooManyRequests) -> None:
+        """Raise `refusal` when these are more hits than the rate allows, with when to come back."""
+        if hits <= self.rate.amount:
+            return
+        wait = min(milliseconds_left // 1_000 + 1, self.rate.seconds)
+        values = (str(self.rate.amount), "0", str(wait), f"{self.rate.amount};w={self.rate.seconds}")
+        raise refusal(wait, **dict(zip(RATE_HEADERS, values, strict=True)))
+
 
 class Rates:
     """Counts hits of one service. Raises TooManyRequests past a rate, RedisUnavailable when Redis does not answer."""
 
     def __init__(self, redis: Redis, settings: Settings, service: str) -> None:
         self._service = service
-        self._per_client = parse(settings.request_rate_per_client)
-        storage = RedisStorage(
-            f"async+{settings.redis_url.get_secret_value()}",
-            implementation="redispy",
-            key_prefix="rates",
-            # Ours, with its time limits and its retry: after a restart of Redis the first request passes.
-            connection_pool=redis.connection_pool,  # type: ignore[arg-type]  # documented, but not annotated
-        )
-        self._limiter = FixedWindowRateLimiter(storage)
+        self._per_client = Rate.of(settings.request_rate_per_client)
+        self._count = redis.register_script(COUNT + "return count(KEYS[1], ARGV[1])")
+
+    def window_of(self, client: str) -> Window:
+        """Where the requests of a client, an account's id or an address, are counted."""
+        return Window(self._service, client, self._per_client)
 
     async def count_request(self, client: str) -> None:
-        """Count one request of a client, an account's id or an address."""
-        await self.count(self._per_client, TooManyRequests, self._service, client)
+        """Count one request of a client."""
+        await self.count(self.window_of(client))
 
-    async def count(self, rate: RateLimitItem, refusal: type[TooManyRequests], *identifiers: str) -> None:
-        """Count one hit of `identifiers`. Raises `refusal` past the rate, with when to come back."""
+    async def count(self, window: Window, refusal: type[TooManyRequests] = TooManyRequests) -> None:
+        """Count one hit. Raises `refusal` past the rate."""
         with redis_client.available():
-            if await self._limiter.hit(rate, *identifiers):
-                return
-            window = await self._limiter.get_window_stats(rate, *identifiers)
-        # Redis rounds what is left of a window to whole seconds: one more, so that nobody comes back too early.
-        wait = min(round(window.reset_time - time.time()) + 1, rate.get_expiry())
-        values = (str(rate.amount), "0", str(wait), f"{rate.amount};w={rate.get_expiry()}")
-        raise refusal(wait, **dict(zip(RATE_HEADERS, values, strict=True)))
+            hits, milliseconds_left = await self._count(keys=[window.key], args=[window.rate.seconds])
+        window.admit(hits, milliseconds_left, refusal)

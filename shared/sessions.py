@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from . import redis as redis_client
 from .errors import RedisUnavailable
+from .rates import COUNT, Window
 from .settings import Settings
 from .tokens import AccessToken
 
@@ -50,7 +51,8 @@ return now
 """
 )
 _TOUCH = (
-    _NOW
+    COUNT
+    + _NOW
     + """
 local found = redis.call('HMGET', KEYS[1], 'user_id', 'user_type', 'created_at', 'expires_at')
 if not found[1] then return nil end
@@ -58,7 +60,8 @@ redis.call('HSET', KEYS[1], 'last_seen_at', now)
 redis.call('EXPIREAT', KEYS[1], math.min(now + tonumber(ARGV[1]), tonumber(found[4])))
 local wrote = 'wrote:' .. found[1]
 if ARGV[2] ~= '0' then redis.call('SET', wrote, '', 'EX', ARGV[2]) end
-return {found[1], found[2], found[3], tostring(now), found[4], redis.call('EXISTS', wrote)}
+local counted = KEYS[2] and count(KEYS[2], ARGV[3]) or {0, 0}
+return {found[1], found[2], found[3], tostring(now), found[4], redis.call('EXISTS', wrote), counted[1], counted[2]}
 """
 )
 _REFRESH = (
@@ -193,14 +196,22 @@ class Sessions:
             began = await self._create(keys=[f"session:{session_id}", f"sessions-of:{user_id}"], args=arguments)
         return session_id, int(began)
 
-    async def touch(self, session_id: UUID, *, writes: bool = False) -> Session | None:
-        """The session, its idle time started anew; None when it has ended. `writes`: the user is about to."""
-        arguments = [self._idle_seconds, self._unreplicated_seconds if writes else "0"]
+    async def touch(self, session_id: UUID, *, writes: bool = False, counting: Window | None = None) -> Session | None:
+        """The session, its idle time started anew; None when it has ended. `writes`: the user is about to.
+
+        `counting` counts a hit of whoever has it, in the same round trip. Raises TooManyRequests past that rate.
+        """
+        keys, arguments = [f"session:{session_id}"], [self._idle_seconds, self._unreplicated_seconds if writes else "0"]
+        if counting:
+            keys.append(counting.key)
+            arguments.append(str(counting.rate.seconds))
         with redis_client.available():
-            found = await self._touch(keys=[f"session:{session_id}"], args=arguments)
+            found = await self._touch(keys=keys, args=arguments)
         if found is None:
             return None
-        user_id, user_type, created_at, now, absolute_end, wrote = found
+        user_id, user_type, created_at, now, absolute_end, wrote, hits, milliseconds_left = found
+        if counting:
+            counting.admit(hits, milliseconds_left)
         ends = min(int(now) + int(self._idle_seconds), int(absolute_end))
         times = (_time(created_at), _time(now), _time(ends))
         return Session(session_id, UUID(user_id), user_type, *times, wrote_recently=bool(wrote))
@@ -227,9 +238,11 @@ class Sessions:
             for id_, kind, began, seen, ends, ip, agent in found
         ]
 
-    async def touch_of(self, access: AccessToken, *, writes: bool = False) -> Session | None:
+    async def touch_of(
+        self, access: AccessToken, *, writes: bool = False, counting: Window | None = None
+    ) -> Session | None:
         """The session behind an access token, touched; None when it has ended or is not that user's."""
-        session = await self.touch(access.session_id, writes=writes)
+        session = await self.touch(access.session_id, writes=writes, counting=counting)
         if session is None or (session.user_id, session.user_type) != (access.user_id, access.user_type):
             return None
         return session

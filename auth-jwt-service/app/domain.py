@@ -14,6 +14,7 @@ from shared.caller import Caller
 from shared.context import current
 from shared.login import Credential, Login, LoginName
 from shared.postgres import Row
+from shared.rates import Window
 from shared.schemas import Body
 from shared.text import Password
 
@@ -136,7 +137,7 @@ async def login(res: AuthResources, credentials: Login, introduction: tokens.Ser
 async def _login(res: AuthResources, credentials: Login, introduction: tokens.ServiceToken | None) -> dict[str, Any]:
     email = unicodedata.normalize("NFC", credentials.email).strip()
     address = current().client_address or ""
-    await res.rates.count(res.login_rate, errors.TooManyAttempts, "login", address)
+    await res.rates.count(Window("login", address, res.login_rate), errors.TooManyAttempts)
     known = await db.find_credentials(res.db, email) if _is_text(email) else None
     attempt = None
     try:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from limits import RateLimitItem, parse
 from prometheus_client import Counter
 
 from shared.metrics import Metric, gauge
+from shared.rates import Rate
 from shared.resources import Resources
 from shared.settings import Settings
 
@@ -25,7 +25,7 @@ class AuthResources(Resources):
     keys: SigningKeys
     hasher: Hasher
     guesses: Guesses
-    login_rate: RateLimitItem
+    login_rate: Rate
     logins: Counter = field(default_factory=logins_counter)
 
     @classmethod
@@ -37,7 +37,7 @@ class AuthResources(Resources):
             **vars(base),
             hasher=Hasher(settings.bcrypt_rounds, settings.password_hash_queue),
             guesses=Guesses(base.redis),
-            login_rate=parse(settings.login_rate_per_ip),
+            login_rate=Rate.of(settings.login_rate_per_ip),
         )
 
     def measure(self) -> Iterator[Metric]:

@@ -71,7 +71,7 @@ async def test_the_wait_is_never_too_short(fleet: Fleet, users: list[User], mill
         client(app, new_address(), users[0].token) as calling,
     ):
         assert await statuses(calling, PATH, 2) == [200, 429]
-        (window,) = await app.state.resources.redis.keys(f"rates*{users[0].id}*/1/1/minute")
+        (window,) = await app.state.resources.redis.keys(f"rates:*:{users[0].id}:1/60")
         await app.state.resources.redis.pexpire(window, milliseconds)
         refused = await calling.get(PATH)
         await asyncio.sleep(int(refused.headers["retry-after"]))
