@@ -2,7 +2,6 @@
 
 import hashlib
 
-from device_detector import DeviceDetector
 from pydantic import BaseModel
 
 
@@ -22,6 +21,8 @@ def describe(ip: str | None, user_agent: str | None) -> Device:
 
     The fingerprint is the same for the same browser at the same address, and tells neither.
     """
+    from device_detector import DeviceDetector  # 8 MB that a service which is never asked for sessions does without
+
     parsed = DeviceDetector(user_agent or "").parse()
     fingerprint = hashlib.sha256(f"{ip}\0{user_agent}".encode()).hexdigest()[:16]
     return Device(

@@ -27,7 +27,7 @@ class AuthSettings(Settings):
     access_token_ttl_seconds: int = Field(default=900, ge=1, le=86_400)
     bcrypt_rounds: int = Field(default=12, ge=4, le=16)
     password_hash_queue: int = Field(default=64, ge=1)  # hashes waiting for a core; past it, 503
-    password_min_length: int = Field(default=8, ge=1, le=72)
+    password_min_length: int = Field(default=8, ge=8, le=72)  # NIST SP 800-63B: not below
     login_rate_per_ip: Rate = "30/minute"
 
     def secret_names(self) -> list[str]:
