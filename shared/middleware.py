@@ -87,5 +87,7 @@ class RequestMiddleware:
                     "duration_ms": round(seconds * 1000, 1),
                     "caller_id": caller and caller.user_id,
                     "caller_type": caller and caller.user_type,
+                    "postgresql_trips": span.trips["postgresql"],
+                    "redis_trips": span.trips["redis"],
                 },
             )

@@ -5,6 +5,7 @@ put into one: that is why none of the automatic instrumentations is used, which 
 """
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -34,6 +35,7 @@ class Span:
         self._context = context
         self._tracer = tracer
         self._exported = exported
+        self.trips: Counter[str] = Counter()  # to `postgresql` and `redis`, one for each of its steps there
 
     @property
     def trace_id(self) -> str:
@@ -55,6 +57,8 @@ class Span:
     @contextmanager
     def step(self, name: str, **attributes: str) -> Iterator["Span"]:
         """A step of this span, timed when spans are exported; `__` in an attribute's name stands for a dot."""
+        if system := attributes.get("db__system__name"):
+            self.trips[system] += 1
         if self._tracer is None:
             yield self
             return
