@@ -6,7 +6,6 @@ service): each of these has a limit of its own, but their sum is what the client
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -22,34 +21,48 @@ UNLIMITED = ("/health", "/health/live", "/metrics")
 class Admission:
     """The places of one process. Raises Busy when too many wait or one waits too long, DeadlinePassed when time is up.
 
-    The arithmetic: places and queue together are the line that a request finds before it under lasting overload; at 500
-    answers a second 32 + 32 are 0.13 s. A burst may queue up further, since it will be over soon: for `BURST_SECONDS`
-    after the queue was last empty, `MAX_BURST_REQUESTS` may wait.
+    Places and queue together are the line that a request finds before it. It is long enough for many clients who each
+    wait for their answer. Once it is full, requests come faster than they can be served, and waiting helps nobody: then
+    all but `MAX_QUEUED_IN_OVERLOAD` are refused, and nobody else may wait, until a place is free again.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._places = asyncio.Semaphore(settings.max_concurrent_requests)
-        self._queue_since = time.monotonic()
-        self.at_work = 0  # requests that hold a place
-        self.waiting = 0  # for a place
-        self.aside = 0  # that wait elsewhere and hold none
-        self.refused = 0  # since the start, for want of room
+        self._queue: list[asyncio.Timeout] = []  # the patience of each who waits for a place, in order of arrival
+        self.overloaded = False
+        self.at_work = 0
+        self.aside = 0
+        self.refused = 0
 
     def measure(self) -> Iterator[Metric]:
-        """How long the lines are, for Prometheus."""
+        """How full it is, for Prometheus."""
         yield gauge("predicthealth_http_requests_at_work", "Requests that hold a place.", self.at_work)
+        yield gauge(
+            "predicthealth_http_requests_aside", "Requests that wait for a hash or the auth service.", self.aside
+        )
         yield gauge("predicthealth_http_requests_waiting", "Requests that wait for a place.", self.waiting)
         yield counter("predicthealth_http_requests_refused", "Requests refused for want of room.", self.refused)
 
     @property
-    def full(self) -> bool:
-        """Whether one more request would find no room in the queue."""
+    def waiting(self) -> int:
+        """How many wait for a place."""
+        return len(self._queue)
+
+    def has_room(self) -> bool:
+        """Whether one more request may come in. One too many is the beginning of overload, a free place its end."""
         if not self._places.locked():
-            return False
-        lasting = time.monotonic() - self._queue_since > self._settings.burst_seconds
-        most = self._settings.max_queued_requests if lasting else self._settings.max_burst_requests
-        return self.waiting >= most
+            self.overloaded = False
+            return True
+        if self.overloaded:
+            return self.waiting < self._settings.max_queued_in_overload
+        if self.waiting < self._settings.max_queued_requests:
+            return True
+        self.overloaded = True
+        for patience in self._queue[self._settings.max_queued_in_overload :]:
+            if not patience.expired():
+                patience.reschedule(asyncio.get_running_loop().time())
+        return False
 
     @asynccontextmanager
     async def visit(self) -> AsyncIterator[None]:
@@ -70,18 +83,17 @@ class Admission:
             raise DeadlinePassed from exc
 
     async def _take_place(self) -> None:
-        if self.full:
+        if not self.has_room():
             raise Busy
-        if not self.waiting:
-            self._queue_since = time.monotonic()
-        self.waiting += 1
         try:
-            async with asyncio.timeout(self._settings.queue_wait_seconds):
-                await self._places.acquire()
+            async with asyncio.timeout(self._settings.queue_wait_seconds) as patience:
+                self._queue.append(patience)
+                try:
+                    await self._places.acquire()
+                finally:
+                    self._queue.remove(patience)
         except TimeoutError as exc:
             raise Busy from exc
-        finally:
-            self.waiting -= 1
 
     @asynccontextmanager
     async def _stand_aside(self) -> AsyncIterator[None]:
@@ -104,14 +116,21 @@ class _Visit:
 
     async def enter(self) -> None:
         await self.admission._take_place()
-        self.admission.at_work += 1
-        self.inside = True
+        self._is_in()
+
+    async def come_back(self) -> None:
+        await self.admission._places.acquire()  # what was done aside was dear: nobody is sent away after it
+        self._is_in()
 
     def leave(self) -> None:
         if self.inside:
             self.admission._places.release()
             self.admission.at_work -= 1
             self.inside = False
+
+    def _is_in(self) -> None:
+        self.admission.at_work += 1
+        self.inside = True
 
 
 _current: ContextVar[_Visit | None] = ContextVar("visit", default=None)
@@ -140,7 +159,7 @@ async def aside(*, clock_stops: bool) -> AsyncIterator[None]:
         finally:
             if clock_stops:
                 visit.clock.reschedule(now() + left)
-    await visit.enter()
+    await visit.come_back()
 
 
 def start_clock_anew() -> None:

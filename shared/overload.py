@@ -38,7 +38,7 @@ class Doorkeeper:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve or refuse one request."""
-        if scope["type"] != "http" or not self._admission.full or scope["path"] in UNLIMITED:
+        if scope["type"] != "http" or scope["path"] in UNLIMITED or self._admission.has_room():
             await self._app(scope, receive, send)
             return
         self._admission.refused += 1

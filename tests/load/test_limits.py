@@ -15,7 +15,7 @@ from dev.services import Service
 from tests.load.conftest import Start
 from tests.support import Api, User, assert_problem, unique
 
-PLACES, QUEUE, BURST, CONNECTIONS = 2, 4, 20, 40
+PLACES, QUEUE, CONNECTIONS = 2, 20, 40
 READ = "/api/v1/doctors/me/patients"
 
 
@@ -33,8 +33,7 @@ def small(start: Start, slow_auth: Service) -> Service:
         AUTH_SERVICE_URL=slow_auth.url,
         MAX_CONCURRENT_REQUESTS=str(PLACES),
         MAX_QUEUED_REQUESTS=str(QUEUE),
-        MAX_BURST_REQUESTS=str(BURST),
-        BURST_SECONDS="0.5",
+        MAX_QUEUED_IN_OVERLOAD="4",
         MAX_REQUESTS_ASIDE="8",
         MAX_CONNECTIONS=str(CONNECTIONS),
         HEADER_TIMEOUT_SECONDS="1",
@@ -101,11 +100,11 @@ def test_far_too_many_requests_are_refused_at_once_and_the_others_served(client:
     assert client.get(READ).status_code == 200
 
 
-def test_a_burst_is_served_whole(client: httpx.Client, small: Service) -> None:
+def test_as_many_as_the_queue_holds_are_all_served(client: httpx.Client, small: Service) -> None:
     headers = dict(client.headers)
-    with ThreadPoolExecutor(BURST) as threads:
+    with ThreadPoolExecutor(QUEUE) as threads:
         asked = threads.map(
-            lambda _: httpx.get(small.url + READ, headers=headers, timeout=20, verify=False), range(BURST)
+            lambda _: httpx.get(small.url + READ, headers=headers, timeout=20, verify=False), range(QUEUE)
         )
         assert {answer.status_code for answer in asked} == {200}
 
@@ -138,7 +137,7 @@ def test_a_flood_of_logins_leaves_the_places_to_the_reads(client: httpx.Client, 
 def test_a_body_that_comes_byte_by_byte_holds_no_place_and_is_given_up(client: httpx.Client, small: Service) -> None:
     header = b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"
     with ExitStack() as stack:
-        slow = [stack.enter_context(connect(small, header)) for _ in range(3 * (PLACES + QUEUE))]
+        slow = [stack.enter_context(connect(small, header)) for _ in range(PLACES + QUEUE + 8)]
         assert client.get(READ).status_code == 200
         said = [rest_of(connection) for connection in slow]
     for answer in said:

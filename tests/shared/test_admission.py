@@ -13,8 +13,8 @@ pytestmark = pytest.mark.anyio
 
 
 def admission(**changes: Any) -> Admission:
-    """Two places, a queue of two, a burst of three."""
-    limits = {"max_concurrent_requests": 2, "max_queued_requests": 2, "max_burst_requests": 3, "burst_seconds": 60.0}
+    """Two places, a queue of three, in overload of one."""
+    limits = {"max_concurrent_requests": 2, "max_queued_requests": 3, "max_queued_in_overload": 1}
     return Admission(Settings(**{**limits, **changes}))
 
 
@@ -28,25 +28,52 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_the_queue_is_bounded_and_everyone_in_it_gets_a_place() -> None:
+async def test_everyone_in_the_queue_gets_a_place() -> None:
     door, leave = admission(), asyncio.Event()
     visits = [asyncio.create_task(stay(door, leave)) for _ in range(5)]
     await settle()
-    assert (door.at_work, door.waiting, door.full) == (2, 3, True)
+    assert (door.at_work, door.waiting) == (2, 3)
+    leave.set()
+    await asyncio.gather(*visits)
+    assert (door.at_work, door.waiting, door.overloaded) == (0, 0, False)
+
+
+async def test_one_too_many_cuts_the_queue_until_a_place_is_free_again() -> None:
+    door, leave = admission(), asyncio.Event()
+    visits = [asyncio.create_task(stay(door, leave)) for _ in range(5)]
+    await settle()
+    with pytest.raises(Busy):
+        await stay(door, leave)
+    assert not door.has_room()  # twice: nobody is cut off again
+    refused = await asyncio.gather(*visits[3:], return_exceptions=True)
+    assert [type(each) for each in refused] == [Busy, Busy]
+    assert (door.at_work, door.waiting, door.overloaded) == (2, 1, True)
+    leave.set()
+    await asyncio.gather(*visits[:3])
+    assert door.has_room() and not door.overloaded
+
+
+async def test_who_comes_back_from_aside_is_not_sent_away() -> None:
+    door, leave, back = admission(max_concurrent_requests=1), asyncio.Event(), asyncio.Event()
+
+    async def stand_aside() -> str:
+        async with door.visit():
+            async with aside(clock_stops=True):
+                await back.wait()
+            return "done"
+
+    returning = asyncio.create_task(stand_aside())
+    await settle()
+    visits = [asyncio.create_task(stay(door, leave)) for _ in range(4)]
+    await settle()
+    back.set()
+    await settle()
     with pytest.raises(Busy):
         await stay(door, leave)
     leave.set()
-    await asyncio.gather(*visits)
-    assert (door.at_work, door.waiting, door.full) == (0, 0, False)
-
-
-async def test_a_queue_that_stands_is_shorter_than_a_burst() -> None:
-    door, leave = admission(burst_seconds=0.0), asyncio.Event()
-    visits = [asyncio.create_task(stay(door, leave)) for _ in range(4)]
-    await asyncio.sleep(0.01)
-    assert (door.waiting, door.full) == (2, True)
-    leave.set()
-    await asyncio.gather(*visits)
+    await asyncio.gather(*visits, return_exceptions=True)
+    assert await returning == "done"
+    assert (door.at_work, door.waiting) == (0, 0)
 
 
 async def test_who_waits_too_long_is_refused_and_who_is_cancelled_leaves_the_queue() -> None:
@@ -94,7 +121,7 @@ async def test_who_stands_aside_leaves_the_place_and_takes_one_again() -> None:
         order.append("another")
         back.set()
         await settle()
-        assert door.waiting == 1
+        assert order == ["aside", "another"]
     await visit
     assert order == ["aside", "another", "back"] and (door.at_work, door.aside) == (0, 0)
 
