@@ -244,7 +244,7 @@ class Runner(Recorder):
             return cursor.fetchall()
 
 
-# Few and far behind; few and anywhere; common; and what ends within the window.
+# Few and far behind; few and anywhere; some pages within the window, others beyond it; and nobody.
 @pytest.mark.parametrize("word", ["hospital-sur", "zoe xolalpa", "wenceslao", "nadie"])
 @pytest.mark.parametrize("sort", ["created_at", "last_name"])
 async def test_the_pages_hold_every_match_once(
