@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.errors import AccountExists, EmailTaken
+from shared.listing import page
 from shared.postgres import ConstraintViolated, Executor, Row
 from shared.prepared import Prepared
 from shared.search import contains
@@ -35,17 +36,22 @@ HOLD_ACCOUNT = GET_ACCOUNT + " FOR NO KEY UPDATE"
 LIST_ACCOUNTS = (
     "SELECT "
     + _ACCOUNT
-    + """
-    FROM users
-    WHERE owner_status <> 'missing'
-      AND (%(user_type)s IS NULL OR user_type = %(user_type)s)
-      AND (%(is_active)s IS NULL OR is_active = %(is_active)s)
-      AND (%(q)s IS NULL OR search_key(email) LIKE search_key(%(q)s))
-      AND (%(after_created_at)s IS NULL
-           OR (created_at, id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid))
-    ORDER BY created_at DESC, id DESC
-    LIMIT %(limit)s + 1
-"""
+    + " FROM users WHERE id IN "
+    + page(
+        "users",
+        within="""
+            p.owner_status <> 'missing'
+            AND (%(user_type)s IS NULL OR p.user_type = %(user_type)s)
+            AND (%(is_active)s IS NULL OR p.is_active = %(is_active)s)
+        """,
+        matching="(%(q)s IS NULL OR search_key(p.email) LIKE search_key(%(q)s))",
+        position="""
+            (%(after_created_at)s IS NULL
+             OR (p.created_at, p.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid))
+        """,
+        order="p.created_at DESC, p.id DESC",
+    )
+    + " ORDER BY created_at DESC, id DESC LIMIT %(limit)s + 1"
 )
 
 INSERT_USER = (

@@ -13,7 +13,7 @@ from shared.errors import DatabaseUnavailable, EmailTaken, LicenseTaken, Unknown
 from shared.postgres import Executor, NamedErrors, Reader, Row, assignments, named_errors
 from shared.prepared import Prepared
 from shared.record import RECORD
-from shared.search import contains
+from shared.search import finds, words
 
 from .appointments_db import COUNT_TODAY
 from .errors import DoctorHasPatients, DoctorNotFound
@@ -59,7 +59,7 @@ _LISTED = """
       AND (%(professional_status)s IS NULL OR d.professional_status = %(professional_status)s)
       AND (%(min_experience)s IS NULL OR d.years_experience >= %(min_experience)s)
       AND (%(max_fee)s IS NULL OR d.consultation_fee <= %(max_fee)s)
-"""
+      AND """ + finds("d.search_text")
 
 _NEWEST_FIRST = """
       AND (%(after_created_at)s IS NULL
@@ -75,57 +75,12 @@ _BY_NAME = """
     LIMIT %(limit)s + 1
 """
 
-# The doctors that a term finds by name, by licence and by e-mail: each arm by whichever index is the better one for
-# this term, the trigrams' or the list's own. An OR over both tables could use neither.
-_FOUND_BY_NAME = (
-    "SELECT d.id FROM doctors d WHERE search_key(d.first_name || ' ' || d.last_name) LIKE search_key(%(q)s) AND "
-    + _LISTED
-)
-_FOUND_BY_LICENSE = (
-    "SELECT d.id FROM doctors d WHERE search_key(d.medical_license) LIKE search_key(%(q)s) AND " + _LISTED
-)
-_FOUND_BY_EMAIL = (
-    "SELECT d.id FROM doctors d JOIN emails e ON e.entity_id = d.id AND e.is_primary "
-    "WHERE search_key(e.email_address) LIKE search_key(%(q)s) AND " + _LISTED
-)
-
 # The rows' columns that make a position in each order.
 SORT_KEYS = {"created_at": ("created_at", "id"), "last_name": ("last_key", "first_key", "id")}
 
 LIST_DOCTORS = {
     "created_at": _DOCTOR + " WHERE " + _LISTED + _NEWEST_FIRST,
     "last_name": _DOCTOR + " WHERE " + _LISTED + _BY_NAME,
-}
-
-SEARCH_DOCTORS = {
-    "created_at": (
-        _DOCTOR
-        + " WHERE d.id IN (("
-        + _FOUND_BY_NAME
-        + _NEWEST_FIRST
-        + ") UNION ("
-        + _FOUND_BY_LICENSE
-        + _NEWEST_FIRST
-        + ") UNION ("
-        + _FOUND_BY_EMAIL
-        + _NEWEST_FIRST
-        + "))"
-        + _NEWEST_FIRST
-    ),
-    "last_name": (
-        _DOCTOR
-        + " WHERE d.id IN (("
-        + _FOUND_BY_NAME
-        + _BY_NAME
-        + ") UNION ("
-        + _FOUND_BY_LICENSE
-        + _BY_NAME
-        + ") UNION ("
-        + _FOUND_BY_EMAIL
-        + _BY_NAME
-        + "))"
-        + _BY_NAME
-    ),
 }
 
 INSERT_DOCTOR = """
@@ -192,11 +147,10 @@ _PATIENTS_OF_DOCTOR = """
     WHERE p.doctor_id = %(doctor_id)s AND p.deleted_at IS NULL
 """
 
-_PATIENT_FILTERS = """
-      AND (%(q)s IS NULL OR search_key(p.first_name || ' ' || p.last_name) LIKE search_key(%(q)s)
-           OR search_key(e.email_address) LIKE search_key(%(q)s))
-      AND (%(validation_status)s IS NULL OR p.validation_status = %(validation_status)s)
-"""
+# An expression that no index is of: its own patients are read sooner than a word is looked up among everybody's.
+_PATIENT_FILTERS = "AND (%(validation_status)s IS NULL OR p.validation_status = %(validation_status)s) AND " + finds(
+    "(p.search_text || '')"
+)
 
 LIST_PATIENTS = audited(
     "SELECT p.id AS patient_id, search_key(p.last_name) AS last_key, search_key(p.first_name) AS first_key, "
@@ -212,7 +166,10 @@ LIST_PATIENTS = audited(
     page=True,
 )
 
-COUNT_PATIENTS = "SELECT count(*) AS count" + _PATIENTS_OF_DOCTOR + _PATIENT_FILTERS
+COUNT_PATIENTS = (
+    "SELECT count(*) AS count FROM patients p WHERE p.doctor_id = %(doctor_id)s AND p.deleted_at IS NULL "
+    + _PATIENT_FILTERS
+)
 
 FIND_MEDICAL_RECORD = audited(
     "SELECT p.id AS patient_id, " + _PATIENT + ", " + RECORD + _PATIENTS_OF_DOCTOR + " AND p.id = %(patient_id)s"
@@ -237,11 +194,10 @@ async def list_doctors(
     reader: Reader, scope: dict[str, Any], filters: dict[str, Any], after: list[Any], limit: int
 ) -> list[Row]:
     """Up to `limit` + 1 doctors in the scope, in the order `filters["sort"]`, after a position (its SORT_KEYS)."""
-    statements = LIST_DOCTORS if filters["q"] is None else SEARCH_DOCTORS
-    sort, q = filters["sort"], {"q": contains(filters["q"])}
+    sort, wanted = filters["sort"], words(filters["q"])
     place = {f"after_{key}": value for key, value in zip(SORT_KEYS[sort], after, strict=True)}
     return await reader.fetch_all(
-        statements[sort], {**filters, **q, **scope, **place, "limit": limit, **for_language()}
+        LIST_DOCTORS[sort], {**filters, **wanted, **scope, **place, "limit": limit, **for_language()}
     )
 
 
@@ -308,14 +264,13 @@ async def list_patients(
 ) -> list[Row]:
     """Up to `limit` + 1 patients of a doctor by name, after the position `[last, first, id]`; audited as `event`."""
     place = {"after_last": after[0], "after_first": after[1], "after_id": after[2], "limit": limit}
-    q = {"q": contains(filters["q"])}
-    return await executor.fetch_all(LIST_PATIENTS, {**filters, **q, **place, "doctor_id": doctor_id, **event})
+    parameters = {**filters, **words(filters["q"]), **place, "doctor_id": doctor_id, **event}
+    return await executor.fetch_all(LIST_PATIENTS, parameters)
 
 
 async def count_patients(executor: Executor, doctor_id: UUID, filters: dict[str, Any]) -> int:
     """How many patients of a doctor match the filters."""
-    q = {"q": contains(filters["q"])}
-    row = await executor.fetch_one(COUNT_PATIENTS, {**filters, **q, "doctor_id": doctor_id})
+    row = await executor.fetch_one(COUNT_PATIENTS, {**filters, **words(filters["q"]), "doctor_id": doctor_id})
     return int(row["count"]) if row else 0
 
 

@@ -12,7 +12,7 @@ from shared.context import for_language
 from shared.errors import DatabaseUnavailable, EmailTaken, LicenseTaken, RegionNotInCountry, UnknownReference
 from shared.postgres import Executor, NamedErrors, Reader, Row, assignments, named_errors
 from shared.prepared import Prepared
-from shared.search import contains
+from shared.search import finds, words
 
 from .errors import InstitutionInUse, InstitutionNotFound
 
@@ -67,7 +67,7 @@ _LISTED = """
       AND (%(city)s IS NULL OR search_key(a.city) = search_key(%(city)s))
       AND (%(is_verified)s IS NULL OR (i.verification_status = 'verified') = %(is_verified)s)
       AND (%(verification_status)s IS NULL OR i.verification_status = %(verification_status)s)
-"""
+      AND """ + finds("i.search_text")
 
 _NEWEST_FIRST = """
       AND (%(after_created_at)s IS NULL
@@ -82,64 +82,12 @@ _BY_NAME = """
     LIMIT %(limit)s + 1
 """
 
-# The institutions that a term finds by name, by licence and by e-mail: each arm by whichever index is the better one
-# for this term, the trigrams' or the list's own. An OR over both tables could use neither.
-_FOUND_BY_NAME = (
-    "SELECT i.id FROM medical_institutions i "
-    + _PLACE
-    + " WHERE search_key(i.name) LIKE search_key(%(q)s) AND "
-    + _LISTED
-)
-_FOUND_BY_LICENSE = (
-    "SELECT i.id FROM medical_institutions i "
-    + _PLACE
-    + " WHERE search_key(i.license_number) LIKE search_key(%(q)s) AND "
-    + _LISTED
-)
-_FOUND_BY_EMAIL = (
-    "SELECT i.id FROM medical_institutions i JOIN emails e ON e.entity_id = i.id AND e.is_primary "
-    + _PLACE
-    + " WHERE search_key(e.email_address) LIKE search_key(%(q)s) AND "
-    + _LISTED
-)
-
 # The rows' columns that make a position in each order.
 SORT_KEYS = {"created_at": ("created_at", "id"), "name": ("name_key", "id")}
 
 LIST_INSTITUTIONS = {
     "created_at": _INSTITUTION + " WHERE " + _LISTED + _NEWEST_FIRST,
     "name": _INSTITUTION + " WHERE " + _LISTED + _BY_NAME,
-}
-
-SEARCH_INSTITUTIONS = {
-    "created_at": (
-        _INSTITUTION
-        + " WHERE i.id IN (("
-        + _FOUND_BY_NAME
-        + _NEWEST_FIRST
-        + ") UNION ("
-        + _FOUND_BY_LICENSE
-        + _NEWEST_FIRST
-        + ") UNION ("
-        + _FOUND_BY_EMAIL
-        + _NEWEST_FIRST
-        + "))"
-        + _NEWEST_FIRST
-    ),
-    "name": (
-        _INSTITUTION
-        + " WHERE i.id IN (("
-        + _FOUND_BY_NAME
-        + _BY_NAME
-        + ") UNION ("
-        + _FOUND_BY_LICENSE
-        + _BY_NAME
-        + ") UNION ("
-        + _FOUND_BY_EMAIL
-        + _BY_NAME
-        + "))"
-        + _BY_NAME
-    ),
 }
 
 INSERT_INSTITUTION = """
@@ -237,10 +185,10 @@ async def get_institution(executor: Executor, institution_id: UUID) -> Row:
 
 async def list_institutions(reader: Reader, filters: dict[str, Any], after: list[Any], limit: int) -> list[Row]:
     """Up to `limit` + 1 institutions in the order `filters["sort"]`, after the position (its SORT_KEYS)."""
-    statements = LIST_INSTITUTIONS if filters["q"] is None else SEARCH_INSTITUTIONS
-    sort, q = filters["sort"], {"q": contains(filters["q"])}
+    sort, wanted = filters["sort"], words(filters["q"])
     place = {f"after_{key}": value for key, value in zip(SORT_KEYS[sort], after, strict=True)}
-    return await reader.fetch_all(statements[sort], {**filters, **q, **place, "limit": limit, **for_language()})
+    parameters = {**filters, **wanted, **place, "limit": limit, **for_language()}
+    return await reader.fetch_all(LIST_INSTITUTIONS[sort], parameters)
 
 
 async def insert_institution(executor: Executor, institution: dict[str, Any]) -> None:

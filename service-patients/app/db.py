@@ -9,10 +9,11 @@ from psycopg2 import sql
 from shared.audit import audited
 from shared.context import for_language
 from shared.errors import DatabaseUnavailable, EmailTaken, PatientNotFound, UnknownReference
+from shared.listing import page
 from shared.postgres import Executor, NamedErrors, Reader, Row, assignments, named_errors
 from shared.prepared import Prepared
 from shared.record import HEALTH_PROFILE, RECORD
-from shared.search import contains
+from shared.search import contains, finds, words
 
 from .activity_db import COMING_APPOINTMENTS, RECENT_ACTIVITY
 from .errors import AssociationRequired, DoctorNotInInstitution, EmergencyContactIncomplete
@@ -63,68 +64,41 @@ _LISTED = """
       AND (%(doctor_id)s IS NULL OR p.doctor_id = %(doctor_id)s)
       AND (%(institution_id)s IS NULL OR p.institution_id = %(institution_id)s)
       AND (%(validation_status)s IS NULL OR p.validation_status = %(validation_status)s)
+"""
+
+_MATCHING = (
+    finds("p.search_text")
+    + """
       AND (%(born_after)s IS NULL OR p.date_of_birth >= %(born_after)s)
       AND (%(born_before)s IS NULL OR p.date_of_birth <= %(born_before)s)
 """
-
-_NEWEST_FIRST = """
-      AND (%(after_created_at)s IS NULL
-           OR (p.created_at, p.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid))
-    ORDER BY p.created_at DESC, p.id DESC
-    LIMIT %(limit)s + 1
-"""
-
-_BY_NAME = """
-      AND (%(after_last_key)s IS NULL OR (search_key(p.last_name), search_key(p.first_name), p.id)
-           > (%(after_last_key)s, %(after_first_key)s, %(after_id)s::uuid))
-    ORDER BY search_key(p.last_name), search_key(p.first_name), p.id
-    LIMIT %(limit)s + 1
-"""
-
-# A page by name and a page by e-mail, each by whichever index is the better one for this term: the trigrams' where few
-# match, the list's own where so many do that the walk soon has its page. An OR over both tables could use neither.
-_FOUND_BY_NAME = (
-    "SELECT p.id FROM patients p WHERE search_key(p.first_name || ' ' || p.last_name) LIKE search_key(%(q)s) AND "
-    + _LISTED
-)
-_FOUND_BY_EMAIL = (
-    "SELECT p.id FROM patients p JOIN emails e ON e.entity_id = p.id AND e.is_primary "
-    "WHERE search_key(e.email_address) LIKE search_key(%(q)s) AND " + _LISTED
 )
 
-# The rows' columns that make a position in each order.
+_NAME = "search_key(p.last_name), search_key(p.first_name), p.id"
+
+# Of each order the ORDER BY and what comes after a position in it; the rows' columns that make one.
+_ORDERS = {
+    "created_at": (
+        "p.created_at DESC, p.id DESC",
+        "(%(after_created_at)s IS NULL"
+        " OR (p.created_at, p.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid))",
+    ),
+    "last_name": (
+        _NAME,
+        f"(%(after_last_key)s IS NULL OR ({_NAME}) > (%(after_last_key)s, %(after_first_key)s, %(after_id)s::uuid))",
+    ),
+}
 SORT_KEYS = {"created_at": ("created_at", "id"), "last_name": ("last_key", "first_key", "id")}
 
 LIST_PATIENTS = {
-    "created_at": audited(_PATIENT + " WHERE " + _LISTED + _NEWEST_FIRST, page=True),
-    "last_name": audited(_PATIENT + " WHERE " + _LISTED + _BY_NAME, page=True),
-}
-
-SEARCH_PATIENTS = {
-    "created_at": audited(
+    sort: audited(
         _PATIENT
-        + " WHERE p.id IN (("
-        + _FOUND_BY_NAME
-        + _NEWEST_FIRST
-        + ") UNION ("
-        + _FOUND_BY_EMAIL
-        + _NEWEST_FIRST
-        + "))"
-        + _NEWEST_FIRST,
+        + " WHERE p.id IN "
+        + page("patients", within=_LISTED, matching=_MATCHING, position=position, order=order)
+        + f" ORDER BY {order} LIMIT %(limit)s + 1",
         page=True,
-    ),
-    "last_name": audited(
-        _PATIENT
-        + " WHERE p.id IN (("
-        + _FOUND_BY_NAME
-        + _BY_NAME
-        + ") UNION ("
-        + _FOUND_BY_EMAIL
-        + _BY_NAME
-        + "))"
-        + _BY_NAME,
-        page=True,
-    ),
+    )
+    for sort, (order, position) in _ORDERS.items()
 }
 
 # Of two who create the same person at once, the second waits here until the first is done, and then finds it.
@@ -308,11 +282,10 @@ async def list_patients(
 
     Audited as `event`.
     """
-    statements = LIST_PATIENTS if filters["q"] is None else SEARCH_PATIENTS
-    sort, q = filters["sort"], {"q": contains(filters["q"])}
+    sort, wanted = filters["sort"], words(filters["q"])
     place = {f"after_{key}": value for key, value in zip(SORT_KEYS[sort], after, strict=True)}
-    parameters = {**filters, **q, **_own(scope), **scope, **place, "limit": limit, **event}
-    return await executor.fetch_all(statements[sort], parameters)
+    parameters = {**filters, **wanted, **_own(scope), **scope, **place, "limit": limit, **event}
+    return await executor.fetch_all(LIST_PATIENTS[sort], parameters)
 
 
 async def find_namesakes(

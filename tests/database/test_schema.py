@@ -338,3 +338,31 @@ def test_names_compare_without_case_and_accents(cursor: Cursor, given: str, key:
 def test_licences_compare_without_case_spaces_and_hyphens(cursor: Cursor, given: str, key: str) -> None:
     cursor.execute("SELECT license_key(%s)", (given,))
     assert cursor.fetchone() == (key,)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ("SELECT", "jose nunez patient@example.com"),
+        ("UPDATE patients SET search_text = 'x'", "jose nunez patient@example.com"),
+        ("UPDATE patients SET last_name = 'Ñandú'", "jose nandu patient@example.com"),
+        ("UPDATE emails SET email_address = 'É@example.com'", "jose nunez e@example.com"),
+        ("UPDATE emails SET is_primary = false", "jose nunez"),
+        ("DELETE FROM emails", "jose nunez"),
+        (EMAIL + "('patient', %(patient)s, 'further@example.com', false)", "jose nunez patient@example.com"),
+    ],
+)
+def test_the_text_that_is_searched_follows_names_and_primary_email(world: Cursor, change: str, text: str) -> None:
+    world.execute("UPDATE patients SET first_name = 'José', last_name = 'Núñez' WHERE id = %(patient)s", IDS)
+    world.execute(change, IDS)
+    world.execute("SELECT search_text FROM patients WHERE id = %(patient)s", IDS)
+    assert world.fetchone() == (text,)
+
+
+def test_doctors_and_institutions_are_searched_by_licence_and_email_too(world: Cursor) -> None:
+    world.execute(EMAIL + "('doctor', %(doctor)s, 'd@example.com', true)", IDS)
+    world.execute(EMAIL + "('institution', %(clinic)s, 'i@example.com', true)", IDS)
+    world.execute("SELECT search_text FROM doctors WHERE id = %(doctor)s", IDS)
+    assert world.fetchone()[0].endswith(" d@example.com")
+    world.execute("SELECT search_text FROM medical_institutions WHERE id = %(clinic)s", IDS)
+    assert world.fetchone() == ("clinica ins-001 i@example.com",)
