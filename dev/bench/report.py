@@ -26,7 +26,7 @@ def machine() -> dict[str, Any]:
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "cpu": cpu,
-        "system": f"{platform.system()} {platform.release()}",
+        "system": platform.system(),
         "python": platform.python_version(),
         "load_average": round(os.getloadavg()[0], 1),
     }
