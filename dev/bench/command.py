@@ -77,7 +77,7 @@ def bench(plan: Plan, report_line: Callable[[str], None]) -> tuple[list[Row], di
     """Start a fleet of its own, load it, measure everything that is planned, and remove it."""
     began, machine = time.monotonic(), report.machine()
     data_dir = Path(tempfile.mkdtemp(prefix="predicthealth-bench-"))
-    fleet = Fleet(data_dir, extra_env={**RAISED_RATES, "LOG_LEVEL": "WARNING"})
+    fleet = Fleet(data_dir, extra_env=RAISED_RATES)
     try:
         report_line("Starting a fleet of its own, twice: the second start is the warm one ...")
         fleet.start()
