@@ -18,10 +18,12 @@ from dev.fleet import Fleet
 from dev.servers import postgres_binaries
 
 STATEMENTS = "statements.sql"
+CONNECTIONS_PER_SECOND = 64
 SCRIPTS = 32  # of different requests of a route, at most
 APPLICATION = "dev.bench.variants.recorded:app"
 # The id that the service has made for a new row: each run of a script needs another one.
 _NEW_ID = re.compile(r"unnest\(ARRAY\['[0-9a-f-]{36}'(::uuid)?\]")
+_NONE_RAN = "actually processed: 0\n"
 _RATE = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
 
 
@@ -64,17 +66,23 @@ def _script(path: Path, statements: str) -> Path:
 
 
 def measure(database_url: str, scripts: Sequence[Path], connections: int, seconds: float) -> float | None:
-    """How many times a second the scripts run, in random turn; None without pgbench or scripts."""
+    """How many times a second the scripts run, in random turn, once all are connected; None without pgbench or scripts.
+
+    None as well where not one has run: a machine that is so busy has no floor.
+    """
     program = pgbench()
     if program is None or not scripts:
         return None
+    seconds += connections / CONNECTIONS_PER_SECOND
     server = parse_dsn(database_url)
     command = [program, "-n", "-h", server["host"], "-p", str(server["port"]), "-U", server["user"]]
-    command += ["-c", str(connections), "-j", str(min(connections, 2)), "-T", str(max(round(seconds), 1))]
+    command += ["-c", str(connections), "-j", str(min(connections, 2)), "-T", str(max(int(seconds), 1))]
     command += [word for script in scripts for word in ("-f", str(script))]
     environment = {**os.environ, "PGPASSWORD": server["password"], "PGOPTIONS": "-c timezone=UTC"}
     done = subprocess.run([*command, server["dbname"]], env=environment, capture_output=True, text=True, check=False)
     rate = _RATE.search(done.stdout)
+    if _NONE_RAN in done.stdout:
+        return None
     if done.returncode != 0 or rate is None:
         raise FleetError(f"pgbench failed: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
     return float(rate[1])
