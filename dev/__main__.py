@@ -14,6 +14,8 @@ Usage: ./fleet VERB [arguments]
   import DIR      load your own directory of the same layout (see database/samples) into the running fleet
   test [args]     run the tests against servers of their own; arguments go to pytest (-k name, -x, a path)
   test --scale    the tests on several servers of each kind: failovers, PgBouncer, Sentinels
+  bench           measure the routes on a fleet and 10,000 patients of its own, and write docs/benchmarks; --quick,
+                  --patients N, --output DIR (apt-get install -y wrk makes it exacter)
   check           lint, format, types, architecture fences, security advisories; changes nothing
   migrate         bring the schema of DATABASE_URL, or of the running fleet, up to date
   admin create EMAIL
@@ -48,6 +50,7 @@ VERBS = {
     "restore": "dev.restore:run",
     "secrets": "dev.dotenv:run",
     "test": "dev.test:run",
+    "bench": "dev.bench.command:run",
     "check": "dev.check:run",
     "lock": "dev.lock:run",
 }

@@ -1,0 +1,63 @@
+"""A whole run, as small as can be, on real servers. It fails at the first route that doesn't answer with 2xx."""
+
+import tempfile
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dev.bench import floor
+from dev.bench.command import Plan, bench
+from dev.bench.routes import ROUTES
+from dev.bench.rows import Row
+
+READ, WRITE = (route for route in ROUTES if route.name in ("care team", "add observation"))
+PLAN = Plan(
+    patients=300,
+    connections=(1,),
+    workers=(1,),
+    seconds=0.3,
+    yardstick_seconds=0.3,
+    routes=(READ, WRITE),
+    logins_at_once=4,
+    flood_seconds=0.3,
+    generator="httpx",
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Row], dict[str, Any], Path]:
+    """The rows, the rest, and where everything was."""
+    place = tmp_path_factory.mktemp("bench")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(place))
+        rows, besides = bench(PLAN, print)
+    return rows, besides, place
+
+
+def test_every_row_is_whole_and_free_of_errors(run: tuple[list[Row], dict[str, Any], Path]) -> None:
+    rows, _, _ = run
+    assert [(row.route, row.connections, row.workers, row.errors) for row in rows] == [
+        ("care team", 1, 1, 0),
+        ("add observation", 1, 1, 0),
+    ]
+    names = ("route", "connections", "workers", "rps", "p50_ms", "p95_ms", "p99_ms", "errors")
+    assert [field.name for field in fields(rows[0])][:10] == [*names, "ceiling_ratio", "floor_ratio"]
+    for row in rows:
+        assert row.rps > 0 and 0 < row.p50_ms <= row.p95_ms <= row.p99_ms
+        assert row.ceiling_ratio and (row.floor_ratio or not floor.pgbench())
+        assert {"patients", "postgres", "valkey"} <= set(row.processes)
+
+
+def test_the_rest_is_measured_too(run: tuple[list[Row], dict[str, Any], Path]) -> None:
+    _, besides, _ = run
+    assert [found["route"] for found in besides["audit"]] == ["care team"]
+    assert besides["flood_of_logins"]["answers"] == {"200": 4}
+    assert besides["token_check"]["signature_us"] > 0 and besides["warm_start_seconds"] > 0
+    assert {"auth", "institutions", "postgres"} <= set(besides["memory"])
+
+
+def test_nothing_is_left(run: tuple[list[Row], dict[str, Any], Path]) -> None:
+    _, _, place = run
+    assert list(place.iterdir()) == []
