@@ -28,7 +28,6 @@ RAISED_RATES = {
 # 128 connections are to wait for their turn, not to be shed: of the measured services. The places stay as they are.
 RAISED_LIMITS = {
     "MAX_QUEUED_REQUESTS": "1000",
-    "MAX_BURST_REQUESTS": "1000",
     "QUEUE_WAIT_SECONDS": "60",
     "REQUEST_DEADLINE_SECONDS": "60",
     "DATABASE_POOL_WAIT_SECONDS": "60",
