@@ -89,6 +89,7 @@ ROUTES = (
     Route("care team", "patients", _of_patient("care-team")),
     Route("patient list: first page", "patients", lambda callers, _: [_list(callers)]),
     Route("patient list: page 1,000", "patients", lambda callers, _: [_list(callers, cursor=callers.cursor)]),
+    Route("patient list: 50 rows", "patients", lambda callers, _: [_list(callers, limit="50")]),
     Route("patient list: filtered", "patients", lambda callers, _: [_list(callers, **choice) for choice in FILTERS]),
     Route("patient list: q", "patients", lambda callers, _: [_list(callers, q=term) for term in TERMS]),
     Route("create patient", "patients", _creations, hashes=True),
