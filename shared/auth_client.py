@@ -60,8 +60,11 @@ class AuthClient:
         self._http = httpx.AsyncClient(
             base_url=settings.auth_service_url,
             timeout=httpx.Timeout(LONGEST_ANSWER_SECONDS, connect=1.0),
-            # Retries connecting only: a request that may have been received is never sent again.
-            transport=httpx.AsyncHTTPTransport(retries=1),
+            # Retries connecting only: a request that may have been received is never sent again. As many connections as
+            # there are calls (MAX_REQUESTS_ASIDE bounds these): the question for a sign of life must find one.
+            transport=httpx.AsyncHTTPTransport(
+                retries=1, limits=httpx.Limits(max_connections=None, max_keepalive_connections=20)
+            ),
             trust_env=False,
         )
 

@@ -32,8 +32,6 @@ RAISED_LIMITS = {
     "REQUEST_DEADLINE_SECONDS": "60",
     "DATABASE_POOL_WAIT_SECONDS": "60",
     "PASSWORD_HASH_QUEUE": "1000",
-    # Past it a waiting creation asks whether the auth service lives, for which 100 others may leave it no connection.
-    "AUTH_TIMEOUT_SECONDS": "60",
 }
 LOGINS_PER_SECOND = 6  # what a slow machine manages: each connection is to get its answer
 # Before a route is measured: over more connections than the pools have.

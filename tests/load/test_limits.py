@@ -1,5 +1,6 @@
 """Too many requests, too many connections, and clients that take their time: refused in the contract's form."""
 
+import asyncio
 import socket
 import threading
 import time
@@ -12,6 +13,9 @@ import httpx
 import pytest
 
 from dev.services import Service
+from shared.auth_client import AuthClient
+from shared.errors import InvalidCredentials
+from shared.settings import ClientSettings, Settings
 from tests.load.conftest import Start
 from tests.support import Api, User, assert_problem, unique
 
@@ -107,6 +111,21 @@ def test_as_many_as_the_queue_holds_are_all_served(client: httpx.Client, small: 
             lambda _: httpx.get(small.url + READ, headers=headers, timeout=20, verify=False), range(QUEUE)
         )
         assert {answer.status_code for answer in asked} == {200}
+
+
+def test_more_callers_than_a_pool_has_connections_all_wait_their_turn(start: Start, settings: Settings) -> None:
+    callers, patience_seconds = 150, 0.2
+    auth = start("auth", BCRYPT_ROUNDS="8", PASSWORD_HASH_QUEUE=str(callers), MAX_QUEUED_REQUESTS=str(callers))
+    changes = {"auth_service_url": auth.url, "auth_timeout_seconds": patience_seconds}
+
+    async def log_in_all() -> list[object]:
+        client = AuthClient("service-doctors", ClientSettings(**(settings.model_dump() | changes)))
+        logins = (client.login(f"{unique('nadie')}@example.com", "wrong", "doctor") for _ in range(callers))
+        answers = await asyncio.gather(*logins, return_exceptions=True)
+        await client.close()
+        return [type(answer) for answer in answers]
+
+    assert set(asyncio.run(log_in_all())) == {InvalidCredentials}
 
 
 def test_a_flood_of_logins_leaves_the_places_to_the_reads(client: httpx.Client, small: Service) -> None:
