@@ -105,7 +105,8 @@ def test_a_token_is_good_once_and_so_is_every_other_of_the_account(api: Api, imp
     tokens = [token_of(api, imported) for _ in range(2)]
     assert activate(api, tokens[0]).status_code == 204
     for token in tokens:
-        assert_problem(activate(api, token, "another password"), 401, "invalid_activation")
+        for new in ("another password", "seven77"):
+            assert_problem(activate(api, token, new), 401, "invalid_activation")
     assert log_in(api.urls["doctors"], imported.email, FIRST).status_code == 200
 
 
@@ -173,6 +174,7 @@ def test_an_account_that_is_closed_gets_no_password(
 ) -> None:
     token = token_of(api, imported)
     close(api, imported)
+    assert_problem(activate(api, token, "seven77"), 401, "invalid_activation")
     answer = activate(api, token)
     assert_problem(answer, 401, "invalid_activation")
     assert has_no_password(imported, owner)
