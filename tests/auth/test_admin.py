@@ -99,3 +99,17 @@ def test_activations_replace_no_file_and_leave_none_where_the_database_is_away(f
     done = run(fleet, "activations", str(file))
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"admin: [Errno 17] File exists: '{file}'\n")
     assert file.read_text(encoding="utf-8") == "somebody's"
+
+
+def test_the_fleets_own_verb_writes_them_where_the_operator_stands(
+    fleet: Fleet, api: Api, owner: RealDictCursor, tmp_path: Path
+) -> None:
+    institution = api.new_institution()
+    owner.execute("UPDATE users SET password_hash = NULL WHERE id = %s", [institution.id])
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PREDICTHEALTH_DATA_DIR": str(fleet.data_dir)}
+    command = [sys.executable, "-m", "dev", "activations", "links.csv"]
+    assert subprocess.run(command, cwd=tmp_path, env=environment, timeout=60, check=False).returncode == 0
+    rows = csv.DictReader((tmp_path / "links.csv").open(encoding="utf-8", newline=""))
+    (token,) = [row["activation_token"] for row in rows if row["user_id"] == institution.id]
+    body = {"token": token, "new_password": PASSWORD}
+    assert api.anonymous.auth.post("/auth/activate", json=body).status_code == 204
