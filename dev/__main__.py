@@ -20,6 +20,8 @@ Usage: ./fleet VERB [arguments]
   migrate         bring the schema of DATABASE_URL, or of the running fleet, up to date
   admin create EMAIL
                   create another admin; asks for the password, or takes ADMIN_PASSWORD
+  activations FILE
+                  write a token to set the first password, for each account that has none, to a new CSV file
   keys rotate     make a new key to sign access tokens; nobody is logged out
   audit verify    recompute the audit trail's chains; finds what was changed or is missing
   audit watch     do so every day, for Prometheus
@@ -43,6 +45,7 @@ VERBS = {
     "import": "dev.running:import_directory",
     "migrate": "dev.running:migrate",
     "admin": "dev.running:admin",
+    "activations": "dev.running:activations",
     "keys": "dev.running:keys",
     "audit": "dev.running:audit",
     "scores": "dev.running:scores",

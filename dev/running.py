@@ -1,4 +1,4 @@
-"""The verbs that work on a running fleet: demo, import, migrate, admin, scores. They find it through its fleet.env."""
+"""The verbs that work on a running fleet, which they find through its fleet.env: demo, import, migrate, admin, …"""
 
 import os
 import subprocess
@@ -47,6 +47,13 @@ def admin(arguments: Sequence[str]) -> int:
     if len(arguments) != 2 or arguments[0] != "create":
         raise FleetError("usage: ./fleet admin create EMAIL")
     return run_service_command("auth", arguments)
+
+
+def activations(arguments: Sequence[str]) -> int:
+    """Write an activation token for each account of the running fleet that has no password to a new file."""
+    if len(arguments) != 1:
+        raise FleetError("usage: ./fleet activations FILE")
+    return run_service_command("auth", ["activations", str(Path(arguments[0]).expanduser().absolute())])
 
 
 def scores(arguments: Sequence[str]) -> int:

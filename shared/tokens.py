@@ -55,7 +55,7 @@ async def read_access_token(token: str, keys: VerificationKeys, *, allow_expired
     key = await keys.find(_key_id(token))
     if key is None:
         raise InvalidToken
-    claims = _decode(token, key, keys.algorithm, AUDIENCE, ISSUER, options)
+    claims = decode(token, key, keys.algorithm, AUDIENCE, ISSUER, options)
     if claims["typ"] != "access":
         raise InvalidToken
     try:
@@ -89,7 +89,7 @@ def read_service_token(token: str, key: str, audience: str) -> ServiceToken:
         "require": ["exp", "iat", "nbf", "iss", "aud", "sub", "jti", "typ"],
         "enforce_minimum_key_length": True,
     }
-    claims = _decode(token, key, _SERVICE_ALGORITHM, audience, None, options)
+    claims = decode(token, key, _SERVICE_ALGORITHM, audience, None, options)
     too_long_lived = claims["exp"] - claims["iat"] > SERVICE_TOKEN_SECONDS
     if claims["typ"] != "service" or claims["iss"] != claims["sub"] or too_long_lived:
         raise InvalidToken
@@ -106,7 +106,8 @@ def _key_id(token: str) -> str | None:
     return key_id if isinstance(key_id, str) else None
 
 
-def _decode(token: str, key: Any, algorithm: str, audience: str, issuer: str | None, options: Any) -> dict[str, Any]:
+def decode(token: str, key: Any, algorithm: str, audience: str, issuer: str | None, options: Any) -> dict[str, Any]:
+    """The claims of a token that this key signed for this audience, in its time. Raises InvalidToken."""
     try:
         claims: dict[str, Any] = jwt.decode(
             token, key, [algorithm], audience=audience, issuer=issuer, options=options, leeway=_LEEWAY_SECONDS

@@ -39,9 +39,9 @@ class PersonalValues:
             return
         with contextlib.suppress(ValueError, httpx.RequestNotRead):  # no JSON, or a stream
             self.note(json.loads(response.request.content))
-        if response.request.url.path.startswith("/auth/"):
+        if response.request.url.path.startswith(("/auth/", "/users/")):
             answer = json.loads(response.read() or b"{}")
-            self.note([answer.get(name, "") for name in ("access_token", "refresh_token")])
+            self.note([answer.get(name, "") for name in ("access_token", "refresh_token", "activation_token")])
 
 
 CREATED = PersonalValues()

@@ -54,6 +54,11 @@ LIST_ACCOUNTS = (
     + " ORDER BY created_at DESC, id DESC LIMIT %(limit)s + 1"
 )
 
+# Whose first password may be set.
+_UNACTIVATED = "password_hash IS NULL AND is_active AND owner_status = 'active'"
+
+LIST_UNACTIVATED = "SELECT id, email, user_type FROM users WHERE " + _UNACTIVATED + " ORDER BY user_type, email"
+
 INSERT_USER = (
     """
     INSERT INTO users (id, email, password_hash, user_type, owner_status)
@@ -72,6 +77,8 @@ UPDATE_LAST_LOGIN = """
 UPDATE_PASSWORD_HASH = """
     UPDATE users SET password_hash = %(new_hash)s WHERE id = %(id)s AND password_hash = %(password_hash)s
 """
+
+UPDATE_FIRST_PASSWORD = "UPDATE users SET password_hash = %(new_hash)s WHERE id = %(id)s AND " + _UNACTIVATED
 
 UPDATE_IS_ACTIVE = (
     "UPDATE users SET is_active = %(is_active)s WHERE id = %(id)s AND owner_status <> 'missing' RETURNING " + _ACCOUNT
@@ -126,6 +133,11 @@ async def list_accounts(executor: Executor, filters: dict[str, Any], after: list
     return await executor.fetch_all(LIST_ACCOUNTS, {**filters, "q": contains(filters["q"]), **place})
 
 
+async def list_unactivated(executor: Executor) -> list[Row]:
+    """The accounts whose first password may be set, by type and e-mail."""
+    return await executor.fetch_all(LIST_UNACTIVATED, {})
+
+
 async def insert_user(
     executor: Executor, user_id: UUID, email: str, password_hash: str | None, user_type: str, owner_status: str
 ) -> Row:
@@ -152,6 +164,11 @@ async def update_password_hash(executor: Executor, user_id: UUID, password_hash:
     """Replace a password hash; False when it is no longer the one given."""
     parameters = {"id": user_id, "password_hash": password_hash, "new_hash": new_hash}
     return await executor.execute(UPDATE_PASSWORD_HASH, parameters) == 1
+
+
+async def update_first_password(executor: Executor, user_id: UUID, new_hash: str) -> bool:
+    """Set the hash of an account's first password; False when it has one by now, is disabled or its owner is away."""
+    return await executor.execute(UPDATE_FIRST_PASSWORD, {"id": user_id, "new_hash": new_hash}) == 1
 
 
 async def update_is_active(executor: Executor, user_id: UUID, is_active: bool) -> Row:

@@ -14,7 +14,6 @@ from shared.caller import Caller
 from shared.context import current
 from shared.login import Credential, Login, LoginName
 from shared.postgres import Row
-from shared.rates import Window
 from shared.schemas import Body
 from shared.text import Password
 
@@ -136,13 +135,12 @@ async def login(res: AuthResources, credentials: Login, introduction: tokens.Ser
 
 async def _login(res: AuthResources, credentials: Login, introduction: tokens.ServiceToken | None) -> dict[str, Any]:
     email = unicodedata.normalize("NFC", credentials.email).strip()
-    address = current().client_address or ""
-    await res.rates.count(Window("login", address, res.login_rate), errors.TooManyAttempts)
+    await res.count_attempt()
     known = await db.find_credentials(res.db, email) if _is_text(email) else None
     attempt = None
     try:
         # Counted under the account's own spelling: PostgreSQL takes more letters for the same than Python does.
-        async with res.guesses.attempt(known["email"] if known else email, address) as attempt:
+        async with res.guesses.attempt(known["email"] if known else email, current().client_address or "") as attempt:
             user = await _check_password(res, email, credentials.password)
     except errors.InvalidCredentials:
         await _record_failure(res, known, locked=attempt is not None and attempt.locked)

@@ -31,6 +31,11 @@ GLOSSARY = Glossary(
         "revoked_sessions": Term("How many sessions ended.", 2),
         "current_password": Term("The password up to now.", "un caballo correcto"),
         "new_password": Term("The password from now on: 8 characters to 72 bytes of UTF-8.", "otro caballo correcto"),
+        "token": Term("The token of the activation link.", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.c2lnbmVk"),
+        "activation_token": Term(
+            "Sets the account's first password, once.", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.c2lnbmVk"
+        ),
+        "Activation.expires_at": Term("Until when the token is good, in UTC."),
         "last_seen_at": Term("When it was last used, in UTC."),
         "expires_at": Term("When it ends at the latest, in UTC, unless it is used before."),
         "is_current": Term("Whether it is the session of this very request."),

@@ -24,8 +24,8 @@ from shared.resources import resources
 from shared.routes import FleetRoute
 from shared.settings import load
 
-from . import accounts, domain, trail
-from .errors import OwnAccount
+from . import accounts, activation, domain, trail
+from .errors import AccountActive, InvalidActivation, OwnAccount
 from .glossary import GLOSSARY
 from .resources import AuthResources
 from .settings import AuthSettings
@@ -110,6 +110,13 @@ async def change_password(body: domain.PasswordChange, caller: AnyCaller, res: R
     await domain.change_password(res, caller, body)
 
 
+@router.post("/auth/activate", status_code=204, tags=["auth"])
+@refuses(InvalidActivation, *PASSWORD_REFUSALS, TooManyAttempts)
+async def activate(body: activation.FirstPassword, res: Res) -> None:
+    """Set the first password of an account that has none, with the token of its activation link."""
+    await activation.activate(res, body)
+
+
 @router.get("/.well-known/jwks.json", response_model=domain.KeySet, tags=["auth"])
 async def get_keys(res: Res) -> dict[str, Any]:
     """The public keys of access tokens (RFC 7517); none when they are signed with a shared secret."""
@@ -146,6 +153,13 @@ async def get_user(user_id: UUID, caller: AdminCaller, res: Res) -> dict[str, An
 async def update_user(user_id: UUID, body: accounts.AccountUpdate, caller: AdminCaller, res: Res) -> dict[str, Any]:
     """Enable or disable an account; disabling ends its sessions."""
     return await accounts.update_account(res, caller, user_id, body)
+
+
+@router.post("/users/{user_id}/activation", response_model=activation.Activation, tags=["users"])
+@refuses(AccountActive)
+async def issue_activation(user_id: UUID, caller: AdminCaller, res: Res) -> activation.Activation:
+    """A token for the activation link of an account that has no password, as imported ones."""
+    return await activation.issue(res, caller, user_id)
 
 
 @router.get("/api/v1/audit", response_model=Page[trail.Event], tags=["audit"])

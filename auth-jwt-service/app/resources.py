@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 
 from prometheus_client import Counter
 
+from shared.context import current
+from shared.errors import TooManyAttempts
 from shared.metrics import Metric, gauge
-from shared.rates import Rate
+from shared.rates import Rate, Window
 from shared.resources import Resources
 from shared.settings import Settings
 
@@ -39,6 +41,10 @@ class AuthResources(Resources):
             guesses=Guesses(base.redis),
             login_rate=Rate.of(settings.login_rate_per_ip),
         )
+
+    async def count_attempt(self) -> None:
+        """Count an attempt to get in, over all accounts of the client's address. Raises TooManyAttempts."""
+        await self.rates.count(Window("login", current().client_address or "", self.login_rate), TooManyAttempts)
 
     def measure(self) -> Iterator[Metric]:
         """What Prometheus is told at each scrape."""

@@ -25,6 +25,7 @@ class AuthSettings(Settings):
     refresh_grace_seconds: int = Field(default=10, ge=0, le=60)
 
     access_token_ttl_seconds: int = Field(default=900, ge=1, le=86_400)
+    activation_days: int = Field(default=14, ge=1, le=90)  # how long an activation token may wait to be used
     bcrypt_rounds: int = Field(default=12, ge=4, le=16)
     password_hash_queue: int = Field(default=64, ge=1)  # hashes waiting for a core; past it, 503
     password_min_length: int = Field(default=8, ge=8, le=72)  # NIST SP 800-63B: not below

@@ -1,16 +1,22 @@
-"""Issues access tokens and refresh tokens; `shared.tokens` verifies the former, this module the latter."""
+"""Issues access, refresh and activation tokens; `shared.tokens` verifies the first, this module the others."""
 
 import base64
 import hmac
+import time
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID, uuid5
 
-from shared.tokens import AUDIENCE, ISSUER, InvalidToken
+import jwt
+
+from shared.tokens import AUDIENCE, ISSUER, InvalidToken, decode
 
 from .keys import SigningKeys
 
 _PREFIX = "rt."
 _MAC_BYTES = 32
+# Of no other token of the fleet: so none passes for an activation token, and it passes for none.
+_ACTIVATION_AUDIENCE = "predicthealth-activation"
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,24 @@ def read_refresh_token(token: str, key: str) -> RefreshToken:
     if not token.startswith(_PREFIX) or len(content) != 20 or not hmac.compare_digest(mac, _mac(key, content)):
         raise InvalidToken
     return RefreshToken(UUID(bytes=content[:16]), int.from_bytes(content[16:]))
+
+
+def issue_activation_token(key: str, user_id: UUID, expires_at: int) -> str:
+    """A signed token that sets the first password of an account until `expires_at` (Unix seconds)."""
+    claims = {
+        "iss": ISSUER,
+        "aud": _ACTIVATION_AUDIENCE,
+        "sub": str(user_id),
+        "iat": int(time.time()),
+        "exp": expires_at,
+    }
+    return jwt.encode(claims, key, algorithm="HS256")
+
+
+def read_activation_token(token: str, key: str) -> UUID:
+    """The account whose activation token it is. Raises InvalidToken."""
+    options: Any = {"require": ["exp", "iat", "iss", "aud", "sub"], "enforce_minimum_key_length": True}
+    return UUID(decode(token, key, "HS256", _ACTIVATION_AUDIENCE, ISSUER, options)["sub"])
 
 
 def _mac(key: str, content: bytes) -> bytes:

@@ -109,6 +109,26 @@ async def test_the_login_with_a_password_that_was_changed_meanwhile_is_not_remem
     assert await db.update_last_login(database, user_id, "another")
 
 
+async def test_the_first_password_is_set_where_there_is_none_and_the_account_is_open(
+    database: Database, owner: RealDictCursor
+) -> None:
+    async def without_password(status: str, is_active: bool = True) -> UUID:
+        row = await db.insert_user(database, uuid4(), an_email(), None, "patient", status)
+        await database.execute("UPDATE users SET is_active = %(to)s WHERE id = %(id)s", {"to": is_active, **row})
+        return UUID(str(row["id"]))
+
+    others = [await without_password(status) for status in ("missing", "unavailable", "deleted")]
+    others += [await without_password("active", is_active=False), await insert(database, an_email())]
+    waiting = await without_password("active")
+    listed = [row["id"] for row in await db.list_unactivated(database)]
+    assert waiting in listed and not set(others) & set(listed)
+    assert not any([await db.update_first_password(database, user_id, "a first") for user_id in others])
+    assert await db.update_first_password(database, waiting, "a first")
+    assert not await db.update_first_password(database, waiting, "a second")
+    owner.execute("SELECT password_hash FROM users WHERE id = ANY(%s)", [[waiting, *others]])
+    assert sorted(str(row["password_hash"]) for row in owner.fetchall()) == ["None"] * 4 + ["a first", "a hash"]
+
+
 async def test_only_abandoned_accounts_older_than_an_hour_are_swept(database: Database, owner: RealDictCursor) -> None:
     young, old, owned = [await insert(database, an_email(), status) for status in ("missing", "missing", "active")]
     for user_id, age in ((young, "59 minutes"), (old, "61 minutes"), (owned, "2 days")):

@@ -316,6 +316,7 @@ def test_the_twenty_first_login_ends_the_first(api: Api, doctor: User) -> None:
     [
         *(("GET", "/auth/sessions"), ("DELETE", f"/auth/sessions/{NOBODY}"), ("POST", "/auth/logout-all")),
         *(("POST", "/auth/change-password"), ("GET", "/users"), ("GET", "/api/v1/audit")),
+        ("POST", f"/users/{NOBODY}/activation"),
     ],
 )
 def test_nobody_manages_sessions_without_one(method: str, path: str, api: Api, fleet: Fleet) -> None:

@@ -8,7 +8,13 @@ from uuid import UUID, uuid4
 import jwt
 import pytest
 from auth_app.keys import SigningKeys
-from auth_app.tokens import issue_access_token, issue_refresh_token, read_refresh_token
+from auth_app.tokens import (
+    issue_access_token,
+    issue_activation_token,
+    issue_refresh_token,
+    read_activation_token,
+    read_refresh_token,
+)
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given
@@ -165,3 +171,41 @@ async def test_a_service_token_is_no_access_token_and_an_access_token_no_service
         await read_access_token(issue_service_token(KEY, "service-doctors", "predicthealth"), FLEET)
     with pytest.raises(InvalidToken):
         read_service_token(issued(FLEET), KEY, "predicthealth")
+
+
+def an_activation(seconds: int = 60, key: str = KEY) -> str:
+    return issue_activation_token(key, USER, int(time.time()) + seconds)
+
+
+def test_an_activation_token_names_its_account() -> None:
+    assert read_activation_token(an_activation(), KEY) == USER
+
+
+@pytest.mark.parametrize("claim", ["exp", "iat", "iss", "aud", "sub"])
+def test_no_claim_of_an_activation_token_may_be_missing(claim: str) -> None:
+    claims = claims_of(an_activation())
+    assert read_activation_token(FLEET.sign(claims), KEY) == USER
+    del claims[claim]
+    with pytest.raises(InvalidToken):
+        read_activation_token(FLEET.sign(claims), KEY)
+
+
+def test_an_activation_token_that_is_expired_or_signed_with_another_key_is_refused() -> None:
+    for token in (an_activation(-60), an_activation(key=ANOTHER_KEY), an_activation()[:-4] + "AAAA"):
+        with pytest.raises(InvalidToken):
+            read_activation_token(token, KEY)
+
+
+async def test_no_other_token_of_the_fleet_passes_for_an_activation_and_it_passes_for_none() -> None:
+    # All signed with one key, as nobody should: what each is for tells them apart.
+    others = [issued(FLEET), issue_service_token(KEY, "service-doctors", "auth-jwt-service")]
+    for token in (*others, issue_refresh_token(KEY, SESSION, 0)):
+        with pytest.raises(InvalidToken):
+            read_activation_token(token, KEY)
+    activation = an_activation()
+    with pytest.raises(InvalidToken):
+        await read_access_token(FLEET.sign(claims_of(activation)), FLEET)
+    with pytest.raises(InvalidToken):
+        read_service_token(activation, KEY, "auth-jwt-service")
+    with pytest.raises(InvalidToken):
+        read_refresh_token(activation, KEY)

@@ -31,6 +31,7 @@ def test_help_lists_the_verbs(arguments: list[str], tmp_path: Path) -> None:
         "import DIR",
         "migrate",
         "admin create EMAIL",
+        "activations FILE",
         "keys rotate",
         "audit verify",
         "help",

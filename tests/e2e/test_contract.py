@@ -220,6 +220,7 @@ BODIES: dict[str, dict[str, str]] = {
     "auth": {
         "POST /auth/login": "email password",
         "POST /auth/refresh": "refresh_token",
+        "POST /auth/activate": "token new_password",
         "POST /auth/change-password": "current_password new_password",
         "POST /users/create": "email password user_type reference_id",
         "PATCH /users/{user_id}": "is_active",

@@ -30,6 +30,7 @@ auth         POST   /auth/verify-token                    ok   ok   ok    ok   o
 auth         POST   /auth/session/validate                ok   ok   ok    ok   ok    ok   ok    ok
 auth         GET    /auth/session/validate                ok   ok   ok    ok   ok    ok   ok    ok
 auth         GET    /.well-known/jwks.json                ok   ok   ok    ok   ok    ok   ok    ok
+auth         POST   /auth/activate                        ok   ok   ok    ok   ok    ok   ok    ok
 auth         POST   /auth/refresh                         401  ok   ok    ok   ok    ok   ok    ok
 auth         POST   /auth/logout                          401  ok   ok    ok   ok    ok   ok    ok
 auth         POST   /auth/logout-all                      401  ok   ok    ok   ok    ok   ok    ok
@@ -40,6 +41,7 @@ auth         POST   /users/create                         401  403  403   403  4
 auth         GET    /users                                401  403  403   403  403   403  403   ok
 auth         GET    /users/{user_id}                      401  403  403   403  403   403  403   ok
 auth         PATCH  /users/{user_id}                      401  403  403   403  403   403  403   ok
+auth         POST   /users/{user_id}/activation           401  403  403   403  403   403  403   ok
 auth         GET    /api/v1/audit                         401  403  403   403  403   403  403   ok
 
 doctors      POST   /auth/login                           ok   ok   ok    ok   ok    ok   ok    ok
@@ -175,6 +177,7 @@ class World:
     """Who asks, by the names of ACTORS, and the token that each has now."""
 
     api: Api
+    owner: RealDictCursor
     actors: dict[str, User]
     tokens: dict[str, str]
 
@@ -214,7 +217,7 @@ def world(api: Api, module_owner: RealDictCursor) -> World:
         actors["institution" + other] = institution = api.new_institution()
         actors["doctor" + other] = doctor = api.new_doctor(institution)
         actors["patient" + other] = api.new_patient(doctor, institution)
-    return World(api, actors, {name: user.token for name, user in actors.items()})
+    return World(api, module_owner, actors, {name: user.token for name, user in actors.items()})
 
 
 def test_every_route_is_in_the_table_once() -> None:
@@ -282,11 +285,20 @@ def _accreditation(world: World, row: Row, actor: str) -> str:
     return world.made("institutions", f"{INSTITUTION}/{world['institution'].id}/accreditations", ACCREDITATION)
 
 
+def _imported(world: World) -> str:
+    """The id of an account without a password."""
+    user_id, email = str(uuid4()), f"{unique('importada')}@example.com"
+    world.owner.execute(
+        "INSERT INTO users (id, email, user_type, owner_status) VALUES (%s, %s, 'patient', 'active')", (user_id, email)
+    )
+    return user_id
+
+
 IDS: dict[str, Callable[[World, Row, str], str]] = {
     "patient_id": lambda world, row, actor: world["patient"].id,
     "doctor_id": lambda world, row, actor: world["doctor"].id,
     "institution_id": lambda world, row, actor: world["institution"].id,
-    "user_id": lambda world, row, actor: world["patient"].id,
+    "user_id": lambda world, row, actor: _imported(world) if row.path.endswith("/activation") else world["patient"].id,
     "session_id": lambda world, row, actor: world.log_in("patient")["session_id"],
     **dict.fromkeys(("entry_id", "contact_id", "observation_id", "appointment_id"), _part_of_the_record),
     "accreditation_id": _accreditation,
@@ -299,6 +311,11 @@ def _login_of(actor: str) -> Callable[[World, str], dict[str, Any]]:
 
 def _refresh(world: World, actor: str) -> dict[str, Any]:
     return {"refresh_token": "made.up.token" if actor == "anonymous" else world.log_in(actor)["refresh_token"]}
+
+
+def _first_password(world: World, actor: str) -> dict[str, Any]:
+    issued = world.ask("admin", "auth", "POST", f"/users/{_imported(world)}/activation").json()
+    return {"token": issued["activation_token"], "new_password": PASSWORD}
 
 
 def _new_doctor(world: World, actor: str) -> dict[str, Any]:
@@ -336,6 +353,7 @@ BODIES: dict[str, Callable[[World, str], dict[str, Any]]] = {
     "/auth/login": _login_of("patient"),
     "/auth/token": lambda world, actor: {"username": world["patient"].email, "password": PASSWORD},
     "/auth/refresh": _refresh,
+    "/auth/activate": _first_password,
     "/auth/change-password": lambda world, actor: {"current_password": PASSWORD, "new_password": PASSWORD},
     "/users/create": _account,
     "/users/{user_id}": lambda world, actor: {"is_active": True},

@@ -129,6 +129,10 @@ def do_everything(api: Api, noted: PersonalValues) -> None:
     twin = {**hired, "contact_email": {"email_address": f"{unique('gemela')}@example.com"}}
     send(api.admin.doctors, "POST", "/api/v1/doctors", 409, twin)
     send(api.admin.patients, "POST", "/api/v1/patients", 422, {**body, "date_of_birth": told("nunca")})
+    send(api.admin.auth, "POST", f"/users/{patient.id}/activation", 409)
+    link = {"token": patient.token, "new_password": told("primera clave")}
+    send(api.anonymous.auth, "POST", "/auth/activate", 401, link)
+    send(api.anonymous.auth, "POST", "/auth/activate", 401, {**link, "token": told("enlace")})
     headers = {"User-Agent": told("navegador").encode()}
     for email, password in ((patient.email, told("adivinada")), (told("nadie"), "x y z 1")):
         wrong = {"email": email, "password": password}

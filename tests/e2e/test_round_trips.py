@@ -29,6 +29,8 @@ auth         POST   /users/create                                               
 auth         GET    /users                                                                      1 1
 auth         GET    /users/{user_id}                                                            1 1
 auth         PATCH  /users/{user_id}                                                            4 1
+auth         POST   /auth/activate                                                              5 2
+auth         POST   /users/{user_id}/activation                                                 2 1
 auth         GET    /api/v1/audit                                                               2 1
 doctors      POST   /auth/login                                                                 0 0
 doctors      GET    /api/v1/doctors/me/dashboard                                                1 1
