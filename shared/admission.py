@@ -16,6 +16,8 @@ from .settings import Settings
 
 # What has to answer under any load: places, queue and deadline are not for them.
 UNLIMITED = ("/health", "/health/live", "/metrics")
+# Without a refusal for so long, overload is over.
+CALM_SECONDS = 1.0
 
 
 class Admission:
@@ -23,14 +25,14 @@ class Admission:
 
     Places and queue together are the line that a request finds before it. It is long enough for many clients who each
     wait for their answer. Once it is full, requests come faster than they can be served, and waiting helps nobody: then
-    all but `MAX_QUEUED_IN_OVERLOAD` are refused, and nobody else may wait, until a place is free again.
+    all but `MAX_QUEUED_IN_OVERLOAD` are refused, and nobody else may wait, until nobody was refused for a second.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._places = asyncio.Semaphore(settings.max_concurrent_requests)
         self._queue: list[asyncio.Timeout] = []  # the patience of each who waits for a place, in order of arrival
-        self.overloaded = False
+        self._overloaded_until = 0.0  # on the loop's clock
         self.at_work = 0
         self.aside = 0
         self.refused = 0
@@ -50,18 +52,17 @@ class Admission:
         return len(self._queue)
 
     def has_room(self) -> bool:
-        """Whether one more request may come in. One too many is the beginning of overload, a free place its end."""
+        """Whether one more request may come in. With one too many, overload begins."""
         if not self._places.locked():
-            self.overloaded = False
             return True
-        if self.overloaded:
-            return self.waiting < self._settings.max_queued_in_overload
-        if self.waiting < self._settings.max_queued_requests:
+        limits, now = self._settings, asyncio.get_running_loop().time()
+        overloaded = now < self._overloaded_until
+        if self.waiting < (limits.max_queued_in_overload if overloaded else limits.max_queued_requests):
             return True
-        self.overloaded = True
-        for patience in self._queue[self._settings.max_queued_in_overload :]:
+        self._overloaded_until = now + CALM_SECONDS
+        for patience in self._queue[limits.max_queued_in_overload :]:
             if not patience.expired():
-                patience.reschedule(asyncio.get_running_loop().time())
+                patience.reschedule(now)
         return False
 
     @asynccontextmanager

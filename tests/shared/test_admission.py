@@ -35,10 +35,11 @@ async def test_everyone_in_the_queue_gets_a_place() -> None:
     assert (door.at_work, door.waiting) == (2, 3)
     leave.set()
     await asyncio.gather(*visits)
-    assert (door.at_work, door.waiting, door.overloaded) == (0, 0, False)
+    assert (door.at_work, door.waiting) == (0, 0)
 
 
-async def test_one_too_many_cuts_the_queue_until_a_place_is_free_again() -> None:
+async def test_one_too_many_cuts_the_queue_until_there_is_calm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.admission.CALM_SECONDS", 0.05)
     door, leave = admission(), asyncio.Event()
     visits = [asyncio.create_task(stay(door, leave)) for _ in range(5)]
     await settle()
@@ -47,10 +48,17 @@ async def test_one_too_many_cuts_the_queue_until_a_place_is_free_again() -> None
     assert not door.has_room()  # twice: nobody is cut off again
     refused = await asyncio.gather(*visits[3:], return_exceptions=True)
     assert [type(each) for each in refused] == [Busy, Busy]
-    assert (door.at_work, door.waiting, door.overloaded) == (2, 1, True)
+    assert (door.at_work, door.waiting) == (2, 1)
     leave.set()
     await asyncio.gather(*visits[:3])
-    assert door.has_room() and not door.overloaded
+    leave.clear()
+    again = [asyncio.create_task(stay(door, leave)) for _ in range(3)]
+    await settle()
+    assert (door.at_work, door.waiting, door.has_room()) == (2, 1, False)
+    await asyncio.sleep(0.06)
+    assert door.has_room()
+    leave.set()
+    await asyncio.gather(*again)
 
 
 async def test_who_comes_back_from_aside_is_not_sent_away() -> None:
