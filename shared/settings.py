@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     database_read_max_staleness_seconds: float = Field(default=5.0, gt=0)
 
     # Of one process. Places and queue are the line that a request finds before it: 12 + 128 at 500 answers a second are
-    # 0.3 s, and in overload 12 + 6 are 0.04 s. (With fewer, the queue runs dry between two answers and less is answered.)
+    # 0.3 s, in overload 12 + 6 are 0.04 s. (With fewer, the queue runs dry between two answers, and fewer are given.)
     # A few more places than database connections, since not every request needs one all the time.
     max_concurrent_requests: int = Field(default=12, ge=1)
     max_queued_requests: int = Field(default=128, ge=0)
