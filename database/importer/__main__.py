@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sqlite3
 import sys
 import time
 from collections.abc import Mapping
@@ -54,6 +55,8 @@ def main() -> int:
         # Never the driver's own text: it may quote the URL, or values.
         state = f" (SQLSTATE {error.pgcode})" if error.pgcode else ""
         return fail(f"the database of DATABASE_URL can't be reached or gave up{state}; run this again: it goes on")
+    except sqlite3.OperationalError:
+        return fail("temporary files can't be written (SQLITE_TMPDIR says where); run this again: it goes on")
     except OSError as error:
         return fail(f"{error.filename or 'output'}: {(error.strerror or 'error').lower()}")
     except KeyboardInterrupt:
@@ -107,6 +110,7 @@ def print_report(report: Report, directory: Path, seconds: float) -> None:
 def print_lines(lines_of: Mapping[tuple[str, str], list[int]]) -> None:
     """Print what is to be said of which lines."""
     for (file, reason), lines in lines_of.items():
+        lines.sort()
         for line in lines[:SHOWN_LINES]:
             print(f"{file}:{line}: {reason}")
         if lines[SHOWN_LINES:]:

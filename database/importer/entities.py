@@ -12,7 +12,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 (it is a class)
 
 from shared.contacts import INSERT_ADDRESS, INSERT_EMAIL, INSERT_PHONE
 
-from .files import Row, RowError
+from .files import Row, RowError, Source
 
 LONGEST_NAME = 100
 LONGEST_LICENSE = 50
@@ -59,7 +59,7 @@ INSERT_ENTITY = {"institution": INSERT_INSTITUTION, "doctor": INSERT_DOCTOR, "pa
 class Entity:
     """What becomes an account with its institution, doctor or patient. `columns` are those of its own table."""
 
-    row: Row
+    source: Source
     account_type: str
     id: UUID
     email: str
@@ -101,7 +101,7 @@ def parse_institution(row: Row, catalogues: Catalogues) -> Entity:
         "license_number": source or str(entity_id),
     }
     email = email_for(entity_id, name, "institutions")
-    return Entity(row, "institution", entity_id, email, columns, phone_of(row), address_of(row, catalogues))
+    return Entity(row.source, "institution", entity_id, email, columns, phone_of(row), address_of(row, catalogues))
 
 
 def parse_doctor(row: Row, catalogues: Catalogues, institutions: set[UUID]) -> Entity:
@@ -121,11 +121,11 @@ def parse_doctor(row: Row, catalogues: Catalogues, institutions: set[UUID]) -> E
         "medical_license": row.find_text("NPI", LONGEST_LICENSE) or str(entity_id),
         "specialty_id": row.optional("specialty", lambda: specialty_of(row, catalogues)),
     }
-    return Entity(row, "doctor", entity_id, email_for(entity_id, name, "doctors"), columns, phone_of(row))
+    return Entity(row.source, "doctor", entity_id, email_for(entity_id, name, "doctors"), columns, phone_of(row))
 
 
-def parse_patient(row: Row, catalogues: Catalogues, ties: Mapping[UUID, tuple[UUID | None, UUID | None]]) -> Entity:
-    """A patient, with the doctor and institution that `ties` has for it. Raises RowError."""
+def parse_patient(row: Row, catalogues: Catalogues) -> Entity:
+    """A patient, still without doctor and institution: other files tell them. Raises RowError."""
     entity_id = row.id("ID")
     first_name, last_name = row.text("FIRST", LONGEST_NAME), row.text("LAST", LONGEST_NAME)
     born, died, today = row.date("BIRTHDATE"), row.find_date("DEATHDATE"), datetime.now(UTC).date()
@@ -133,16 +133,12 @@ def parse_patient(row: Row, catalogues: Catalogues, ties: Mapping[UUID, tuple[UU
         raise RowError(f"BIRTHDATE lies in the future or more than {OLDEST_YEARS} years back")
     if died and not born <= died <= today:
         raise RowError("DEATHDATE lies in the future or before BIRTHDATE")
-    if entity_id not in ties:
-        raise RowError("no care team or encounter ties it to a loaded provider or organisation")
-    doctor_id, institution_id = ties[entity_id]
     columns = {
-        **{"doctor_id": doctor_id, "institution_id": institution_id},
         **{"first_name": first_name, "last_name": last_name, "date_of_birth": born, "deceased_date": died},
         "sex_id": row.optional("sex", lambda: sex_of(row, catalogues)),
     }
     email = email_for(entity_id, f"{first_name} {last_name}", "patients")
-    return Entity(row, "patient", entity_id, email, columns, phone_of(row), address_of(row, catalogues))
+    return Entity(row.source, "patient", entity_id, email, columns, phone_of(row), address_of(row, catalogues))
 
 
 def specialty_of(row: Row, catalogues: Catalogues) -> UUID | None:

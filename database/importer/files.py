@@ -7,13 +7,13 @@ import csv
 import sys
 import unicodedata
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 from pydantic_core import PydanticCustomError
@@ -33,6 +33,13 @@ class RowError(Exception):
     """Why a row can't be loaded. It names columns, never values."""
 
 
+class Source(NamedTuple):
+    """Where a row stands. What is made of a row keeps this, not the row: its cells would fill the memory."""
+
+    file: str
+    line: int
+
+
 @dataclass(frozen=True)
 class Row:
     """One record of a file. Column names are in capitals; a column that the file lacks reads as empty."""
@@ -41,6 +48,11 @@ class Row:
     line: int
     cells: dict[str, str]
     remarks: list[str] = field(default_factory=list)
+
+    @property
+    def source(self) -> Source:
+        """Where it stands."""
+        return Source(self.file, self.line)
 
     def find_text(self, column: str, longest: int = LONGEST_TEXT) -> str | None:
         """The trimmed text of a cell; None when it is empty."""
@@ -241,6 +253,17 @@ def parsed(rows: Iterable[Row], parse_row: Callable[[Row], Item], report: Report
         for remark in row.remarks:
             report.remarks.setdefault((row.file, remark), []).append(row.line)
         yield item
+
+
+def of_known_patient(parse_row: Callable[[Row], Item], known: Container[UUID]) -> Callable[[Row], Item]:
+    """`parse_row` for rows of the patients in `known`; the others are refused."""
+
+    def parse(row: Row) -> Item:
+        if row.id("PATIENT") not in known:
+            raise RowError("its PATIENT is not loaded")
+        return parse_row(row)
+
+    return parse
 
 
 def ranges(lines: Iterable[int]) -> str:

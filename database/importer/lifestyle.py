@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from .files import Row, RowError
+from .files import Report, Row, RowError, Source, of_known_patient, parsed, read
+from .spool import Spool
 
 FILE = "lifestyle.csv"
 COLUMNS = {"PATIENT", "DATE"}
@@ -18,10 +20,17 @@ WITHOUT_QUIT_DATE = ("never", "current")
 class Answers:
     """A row: the columns of the health profile that it fills, and since when they are known."""
 
-    row: Row
+    source: Source
     patient_id: UUID
     given_at: datetime
     profile: Mapping[str, Any]
+
+
+def read_answers(directory: Path, births: Mapping[UUID, date], by_patient: Spool, report: Report) -> None:
+    """Put the answers of the patients in `births` (with their dates) into the spool."""
+    parse_row = of_known_patient(partial(parse_answers, births=births), births)
+    for answers in parsed(read(directory, FILE, COLUMNS, report), parse_row, report):
+        by_patient.put(answers.patient_id, answers)
 
 
 def parse_answers(row: Row, births: Mapping[UUID, date]) -> Answers:
@@ -34,7 +43,9 @@ def parse_answers(row: Row, births: Mapping[UUID, date]) -> Answers:
     quit_date = profile["quit_date"]
     if quit_date and not born <= quit_date <= given_at.date():
         raise RowError("QUIT_DATE lies after DATE or before the patient's birth")
-    return Answers(row, patient_id, given_at, {field: value for field, value in profile.items() if value is not None})
+    return Answers(
+        row.source, patient_id, given_at, {field: value for field, value in profile.items() if value is not None}
+    )
 
 
 def refuse_contradiction(answers: Answers, smoking_status: str | None) -> None:

@@ -1,10 +1,13 @@
 """The order of an import, and what is one transaction: the institutions; the doctors; each patient with the record.
 
-So a run that is killed leaves nothing half there, and the next one goes on where it ended.
+All files are read before the first patient is loaded: of several rows the last counts, wherever it stands. A run that
+is killed leaves nothing half there, and the next one goes on where it ended.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
@@ -21,11 +24,13 @@ from shared.caller import Caller
 
 from .entities import Catalogues, Entity, insert_entity, load_catalogues, parse_doctor, parse_institution, parse_patient
 from .files import Report, Row, RowError, parsed, read
+from .items import ItemIds, read_items
 from .lifestyle import FILE as LIFESTYLE
-from .records import Record, Records, insert_entries, insert_health_profile, read_records, reason_of
-from .visits import Visit, entries_of, parse_visit
-
-Ties = dict[UUID, tuple[UUID | None, UUID | None]]
+from .lifestyle import read_answers
+from .observations import read_observations
+from .records import Record, insert_entries, insert_health_profile, reason_of, record_of
+from .spool import Spool, of
+from .visits import Visit, kept_apart, parse_visit
 
 IMPORTER = Caller("service", UUID(int=0))
 
@@ -45,7 +50,6 @@ SELECT_OPEN_DOCTORS = (
 class Tie(NamedTuple):
     """Who looks after a patient, by a care team or an encounter."""
 
-    row: Row
     patient_id: UUID
     start: datetime
     doctor_id: UUID | None
@@ -94,15 +98,15 @@ def load_entities(connection: Connection, entities: Iterable[Entity], known: set
     with connection, connection.cursor() as cursor:
         for entity in entities:
             if entity.id in known:
-                report.count(entity.row.file, added=False)
+                report.count(entity.source.file, added=False)
                 continue
             cursor.execute("SAVEPOINT entity")
             try:
-                report.count(entity.row.file, insert_entity(cursor, entity))
+                report.count(entity.source.file, insert_entity(cursor, entity))
                 known.add(entity.id)
             except (IntegrityError, DataError) as error:
                 cursor.execute("ROLLBACK TO SAVEPOINT entity")
-                report.refuse(entity.row.file, entity.row.line, reason_of(error))
+                report.refuse(*entity.source, reason_of(error))
             cursor.execute("RELEASE SAVEPOINT entity")
 
 
@@ -110,50 +114,77 @@ def load_patients(connection: Connection, directory: Path, catalogues: Catalogue
     """Load the patients, each with its record; the ids of those of the directory that are in the database."""
     births: dict[UUID, date] = dict(select(connection, SELECT_BIRTHS))
     known = set(births)
-    # Who is known stays with whom it has now: what the files say of that doesn't matter.
-    encounters: list[Tie] = []
-    ties: Ties = {**dict.fromkeys(known, (None, None)), **read_ties(connection, directory, encounters, report)}
-    patients: dict[UUID, Entity] = {}
-    rows = read(directory, "patients.csv", {"ID", "FIRST", "LAST", "BIRTHDATE"}, report)
-    for entity in parsed(rows, lambda row: parse_patient(row, catalogues, ties), report):
-        if entity.id in patients:
-            report[entity.row.file].passed_over += 1
-        patients.setdefault(entity.id, entity)
-    births |= {entity.id: entity.columns["date_of_birth"] for entity in patients.values() if entity.id not in known}
-    records = read_records(connection, directory, births, report)
-    for patient_id, entries in entries_of(visits_of(encounters, births, report), report).items():
-        records[patient_id].entries["encounters.csv"] = entries
-    loaded = [load_patient(connection, entity, entity.id not in known, records, report) for entity in bar(patients)]
-    for patient_id, record in records.items():
-        # Of patients that the directory itself doesn't have.
-        with connection, connection.cursor() as cursor:
-            insert_record(cursor, patient_id, record, is_new=False, report=report)
-    return [patient_id for patient_id in loaded if patient_id]
+    loaded = []
+    with closing(Spool()) as by_patient:
+        read_patients(directory, catalogues, births, by_patient, report)
+        with closing(Spool()) as by_doctor:
+            tied = read_ties(connection, directory, births, by_patient, by_doctor, report)
+            for _, visits in by_doctor.groups():
+                for visit in kept_apart(of(Visit, visits), report):
+                    by_patient.put(visit.patient_id, visit)
+        # Without a tie a new patient can't be loaded, nor can its rows.
+        births = {patient_id: born for patient_id, born in births.items() if patient_id in known or patient_id in tied}
+        ids = read_items(connection, directory, births, by_patient, report)
+        read_observations(connection, directory, births, by_patient, report)
+        read_answers(directory, births, by_patient, report)
+        for patient_id, things in bar(by_patient):
+            if load_patient(connection, patient_id, things, patient_id not in known, ids, report):
+                loaded.append(patient_id)
+    return loaded
 
 
-def bar(patients: Mapping[UUID, Entity]) -> Iterable[Entity]:
+def bar(by_patient: Spool) -> Iterable[tuple[UUID, list[object]]]:
     """The patients, with a progress bar if a person is watching."""
-    return tqdm(patients.values(), desc="patients and their records", unit="", disable=None)
+    description = "patients and their records"
+    return tqdm(by_patient.groups(), desc=description, total=len(by_patient), unit="", disable=None)
+
+
+def read_patients(
+    directory: Path, catalogues: Catalogues, births: dict[UUID, date], by_patient: Spool, report: Report
+) -> None:
+    """Put the patients of the directory into the spool; those whom `births` lacks are added to it."""
+    rows = read(directory, "patients.csv", {"ID", "FIRST", "LAST", "BIRTHDATE"}, report)
+    seen = set[UUID]()
+    for entity in parsed(rows, partial(parse_patient, catalogues=catalogues), report):
+        if entity.id in seen:
+            report[entity.source.file].passed_over += 1
+            continue
+        seen.add(entity.id)
+        births.setdefault(entity.id, entity.columns["date_of_birth"])
+        by_patient.put(entity.id, entity)
 
 
 def load_patient(
-    connection: Connection, patient: Entity, is_new: bool, records: Records, report: Report
-) -> UUID | None:
-    """Load one patient and take its record out of `records`; its id, or None when it can't be loaded."""
-    record = records.pop(patient.id, Record())
+    connection: Connection, patient_id: UUID, things: Sequence[object], is_new: bool, ids: ItemIds, report: Report
+) -> bool:
+    """Load what the files have of one patient; whether it is one of the directory's and in the database."""
+    # None if the directory has rows of it, but not itself: then the database has it.
+    patient = next(iter(of(Entity, things)), None)
+    ties = sorted(of(Tie, things), key=lambda tie: tie.start)
+    if patient and is_new and not ties:
+        report.refuse(*patient.source, "no care team or encounter ties it to a loaded provider or organisation")
+        return False
+    record = record_of(things, ids, report)
     try:
         with connection, connection.cursor() as cursor:
-            is_new = is_new and insert_entity(cursor, patient)
-            insert_record(cursor, patient.id, record, is_new=is_new, report=report)
+            is_new = bool(patient and is_new and insert_entity(cursor, given_to(patient, ties[-1])))
+            insert_record(cursor, patient_id, record, is_new=is_new, report=report)
     except (IntegrityError, DataError) as error:
-        report.refuse(patient.row.file, patient.row.line, reason_of(error))
-        for entry in (entry for entries in record.entries.values() for entry in entries):
-            report.refuse(entry.row.file, entry.row.line, "its PATIENT is not loaded")
-        if record.answers:
-            report.refuse(LIFESTYLE, record.answers.row.line, "its PATIENT is not loaded")
-        return None
-    report.count(patient.row.file, is_new)
-    return patient.id
+        if not patient:
+            raise
+        report.refuse(*patient.source, reason_of(error))
+        for row in record.rows:
+            report.refuse(*row.source, "its PATIENT is not loaded")
+        return False
+    if patient:
+        report.count(patient.source.file, is_new)
+    return patient is not None
+
+
+def given_to(patient: Entity, tie: Tie) -> Entity:
+    """A patient, with whom looks after it."""
+    columns = {**patient.columns, "doctor_id": tie.doctor_id, "institution_id": tie.institution_id}
+    return replace(patient, columns=columns)
 
 
 def insert_record(cursor: Cursor, patient_id: UUID, record: Record, *, is_new: bool, report: Report) -> None:
@@ -168,26 +199,35 @@ def insert_record(cursor: Cursor, patient_id: UUID, record: Record, *, is_new: b
         cursor.execute(audit.INSERT_EVENT, event)
 
 
-def read_ties(connection: Connection, directory: Path, encounters: list[Tie], report: Report) -> Ties:
-    """The doctor and the institution of each patient's last care team or encounter.
+def read_ties(
+    connection: Connection,
+    directory: Path,
+    births: Mapping[UUID, date],
+    by_patient: Spool,
+    by_doctor: Spool,
+    report: Report,
+) -> set[UUID]:
+    """Put the ties of the patients in `births` into the spool, and the encounters with a doctor, which are visits, too.
 
-    Fills `encounters` with those that had a doctor: they are appointments, too.
+    The ids of the patients that have a tie.
     """
     doctors: dict[UUID, UUID] = dict(select(connection, SELECT_OPEN_DOCTORS))
     institutions = {found[0] for found in select(connection, SELECT_OPEN_INSTITUTIONS)}
-    last: dict[UUID, Tie] = {}
+    tied = set[UUID]()
     for file, column in (("careteams.csv", "PROVIDERS"), ("encounters.csv", "PROVIDER")):
-        rows = read(directory, file, {"START", "PATIENT", column}, report)
         parse_row = partial(parse_tie, column=column, doctors=doctors, institutions=institutions)
-        for tie in parsed(rows, parse_row, report):
-            if file == "encounters.csv" and tie.doctor_id:
-                encounters.append(tie)
-            else:
-                report[file].passed_over += 1
-            other = last.get(tie.patient_id)
-            if other is None or tie.start >= other.start:
-                last[tie.patient_id] = tie
-    return {tie.patient_id: (tie.doctor_id, tie.institution_id) for tie in last.values()}
+        for row in read(directory, file, {"START", "PATIENT", column}, report):
+            for tie in parsed([row], parse_row, report):
+                if tie.patient_id in births:
+                    by_patient.put(tie.patient_id, tie)
+                    tied.add(tie.patient_id)
+                if file == "encounters.csv" and tie.doctor_id:
+                    as_visit = partial(parse_visit, doctor_id=tie.doctor_id, births=births)
+                    for visit in parsed([row], as_visit, report):
+                        by_doctor.put(visit.doctor_id, visit)
+                else:
+                    report[file].passed_over += 1
+    return tied
 
 
 def parse_tie(row: Row, *, column: str, doctors: Mapping[UUID, UUID], institutions: set[UUID]) -> Tie:
@@ -201,14 +241,7 @@ def parse_tie(row: Row, *, column: str, doctors: Mapping[UUID, UUID], institutio
     institution_id = doctors[doctor_id] if doctor_id else row.find_id("ORGANIZATION")
     if institution_id not in institutions:
         raise RowError("neither its provider nor its organisation is loaded")
-    return Tie(row, row.id("PATIENT"), row.moment("START"), doctor_id, institution_id)
-
-
-def visits_of(encounters: Iterable[Tie], births: Mapping[UUID, date], report: Report) -> Iterator[Visit]:
-    """The encounters of the patients in `births`; the others are refused."""
-    for row, _, _, doctor_id, _ in encounters:
-        if doctor_id:
-            yield from parsed([row], partial(parse_visit, doctor_id=doctor_id, births=births), report)
+    return Tie(row.id("PATIENT"), row.moment("START"), doctor_id, institution_id)
 
 
 def select(connection: Connection, statement: str) -> list[tuple[Any, ...]]:

@@ -1,13 +1,12 @@
 """Encounters of the past as appointments that were kept: one doctor sees one patient at a time."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from .files import Report, Row, RowError
-from .records import Entry
+from .files import Report, Row, RowError, Source
 
 NAMESPACE = uuid5(NAMESPACE_URL, "https://predicthealth.dev/importer/appointments")
 # Many encounters end when they start: that is no length, so they get the usual one. Stays of days are cut.
@@ -19,7 +18,7 @@ LONGEST_REASON = 500
 class Visit:
     """An encounter of a patient with a doctor."""
 
-    row: Row
+    source: Source
     patient_id: UUID
     doctor_id: UUID
     starts_at: datetime
@@ -32,10 +31,9 @@ class Visit:
         return uuid5(NAMESPACE, f"{self.patient_id}|{self.doctor_id}|{self.starts_at.isoformat()}")
 
     @property
-    def entry(self) -> Entry:
+    def values(self) -> tuple[Any, ...]:
         """The columns of `records.INSERT_APPOINTMENTS`."""
-        values = (self.id, self.patient_id, self.doctor_id, self.starts_at, self.ends_at, self.reason, "completed")
-        return Entry(self.row, values)
+        return (self.id, self.patient_id, self.doctor_id, self.starts_at, self.ends_at, self.reason, "completed")
 
 
 def parse_visit(row: Row, doctor_id: UUID, births: Mapping[UUID, date]) -> Visit:
@@ -49,32 +47,27 @@ def parse_visit(row: Row, doctor_id: UUID, births: Mapping[UUID, date]) -> Visit
     length = stop - starts_at if stop else USUAL
     length = USUAL if length < LEAST else min(length, MOST)
     reason = row.optional("reason", lambda: row.find_text("DESCRIPTION", LONGEST_REASON))
-    return Visit(row, patient_id, doctor_id, starts_at, starts_at + length, reason)
+    return Visit(row.source, patient_id, doctor_id, starts_at, starts_at + length, reason)
 
 
-def entries_of(visits: Iterable[Visit], report: Report) -> dict[UUID, list[Entry]]:
-    """The appointments of each patient.
+def kept_apart(visits: Iterable[Visit], report: Report) -> list[Visit]:
+    """The visits of one doctor that become appointments, none of which overlap.
 
-    Where two of a doctor overlap the earlier one ends when the later begins; if that leaves it no time, the later one
-    is refused. Encounters to come and repeated rows are passed over.
+    Where two do, the earlier one ends when the later begins; if that leaves it no time, the later one is refused.
+    Encounters to come and repeated rows are passed over.
     """
     now, known = datetime.now(UTC), set[UUID]()
-    last: dict[UUID, Visit] = {}
     kept: list[Visit] = []
     for visit in sorted(visits, key=lambda visit: (visit.starts_at, visit.id)):
-        earlier = last.get(visit.doctor_id)
+        earlier = kept[-1] if kept else None
         if visit.id in known or visit.starts_at > now:
-            report[visit.row.file].passed_over += 1
+            report[visit.source.file].passed_over += 1
             continue
         known.add(visit.id)
         if earlier and earlier.ends_at > visit.starts_at:
             if visit.starts_at - earlier.starts_at < LEAST:
-                report.refuse(visit.row.file, visit.row.line, "its PROVIDER has another encounter at that time")
+                report.refuse(*visit.source, "its PROVIDER has another encounter at that time")
                 continue
             earlier.ends_at = visit.starts_at
-        last[visit.doctor_id] = visit
         kept.append(visit)
-    entries: defaultdict[UUID, list[Entry]] = defaultdict(list)
-    for visit in kept:
-        entries[visit.patient_id].append(visit.entry)
-    return entries
+    return kept

@@ -4,13 +4,17 @@ import csv
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import UUID, uuid5
 
 import psycopg2
 from psycopg2.extras import RealDictCursor
 
 from dev import ROOT
+from dev.processes import wait_until
 
 SAMPLE = ROOT / "database" / "samples" / "synthea60"
 TABLES = (
@@ -48,6 +52,25 @@ def run(url: str, *arguments: object, **environment: str) -> Run:
     return Run(done.returncode, done.stdout, done.stderr)
 
 
+@contextmanager
+def waiting_for(url: str, patient_id: str, directory: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A run that waits for a patient, because somebody holds the id of its account; it is killed at the end."""
+    waits = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'importer' AND wait_event_type = 'Lock'"
+    holder = psycopg2.connect(url)
+    with holder.cursor() as cursor:
+        cursor.execute("INSERT INTO users (id, email, user_type) VALUES (%s, 'x@y', 'patient')", (patient_id,))
+    env = {"DATABASE_URL": url, **environment}
+    process = subprocess.Popen(command(directory), cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
+    try:
+        assert wait_until(lambda: select(url, waits), 60)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        holder.close()
+    assert wait_until(lambda: not select(url, waits), 30)
+
+
 def rows_of(file: str, directory: Path = SAMPLE) -> list[dict[str, str]]:
     """The rows of a file of the sample."""
     with (directory / file).open(encoding="utf-8", newline="") as lines:
@@ -79,3 +102,20 @@ def append(file: Path, *lines: str) -> None:
     """Add rows to a file."""
     with file.open("a", encoding="utf-8") as opened:
         opened.writelines(f"{line}\n" for line in lines)
+
+
+def multiply(target: Path, times: int) -> Path:
+    """Make a directory that has each patient of the sample so many times, with its rows, under ids of its own."""
+    target.mkdir()
+    for file in SAMPLE.glob("*.csv"):
+        rows = rows_of(file.name)
+        column = "Id" if file.name == "patients.csv" else "PATIENT"
+        with (target / file.name).open("w", encoding="utf-8", newline="") as lines:
+            writer = csv.DictWriter(lines, rows[0])
+            writer.writeheader()
+            if column not in rows[0]:
+                writer.writerows(rows)
+                continue
+            for number in range(times):
+                writer.writerows({**row, column: str(uuid5(UUID(row[column]), str(number)))} for row in rows)
+    return target

@@ -9,10 +9,9 @@ import psycopg2
 from email_validator import validate_email
 
 from dev import ROOT
-from dev.processes import wait_until
 
 from .conftest import Server
-from .importing import SAMPLE, append, command, counts, fingerprint, rows_of, run, select
+from .importing import SAMPLE, append, command, counts, fingerprint, rows_of, run, select, waiting_for
 
 # What lifestyle.csv says of a health profile, in columns of the same names.
 ANSWERS = (
@@ -253,18 +252,9 @@ def test_new_rows_of_a_known_patient_are_added_and_audited_and_its_profile_stays
 
 def test_a_run_that_is_killed_leaves_whole_patients_and_the_next_one_goes_on(server: Server, url: str) -> None:
     other = server.migrated()
-    # Someone holds the id of the 31st patient's account: there the importer waits, and is killed.
     patients = rows_of("patients.csv")
-    holder = psycopg2.connect(other)
-    with holder.cursor() as cursor:
-        cursor.execute("INSERT INTO users (id, email, user_type) VALUES (%s, 'x@y', 'patient')", (patients[30]["Id"],))
-    process = subprocess.Popen(command(SAMPLE), cwd=ROOT, env={"DATABASE_URL": other}, stdout=subprocess.DEVNULL)
-    waits = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'importer' AND wait_event_type = 'Lock'"
-    assert wait_until(lambda: select(other, waits), 60)
-    process.kill()
-    process.wait()
-    holder.close()
-    assert wait_until(lambda: not select(other, waits), 30)
+    with waiting_for(other, patients[30]["Id"], SAMPLE):
+        pass
     loaded = {row["id"] for row in select(other, "SELECT id::text FROM patients")}
     assert loaded == {patient["Id"] for patient in patients[:30]}
     unfinished = select(other, "SELECT id FROM patients WHERE id NOT IN (SELECT patient_id FROM health_profiles)")

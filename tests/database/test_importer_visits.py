@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from database.importer.files import Report, Row, RowError
-from database.importer.visits import Visit, entries_of, parse_visit
+from database.importer.files import Report, Row, RowError, Source
+from database.importer.visits import Visit, kept_apart, parse_visit
 
 from .conftest import Server
 from .importing import SAMPLE, rows_of, run, select
@@ -18,9 +18,9 @@ BIRTHS = {PATIENT: date(2000, 1, 1)}
 START = datetime(2020, 1, 1, 10, tzinfo=UTC)
 
 
-def visit(line: int, minute: int, length: int = 30, patient: UUID = PATIENT, doctor: UUID = DOCTOR) -> Visit:
+def visit(line: int, minute: int, length: int = 30, patient: UUID = PATIENT) -> Visit:
     start = START + timedelta(minutes=minute)
-    return Visit(Row("encounters.csv", line, {}), patient, doctor, start, start + timedelta(minutes=length), None)
+    return Visit(Source("encounters.csv", line), patient, DOCTOR, start, start + timedelta(minutes=length), None)
 
 
 def minute_of(moment: datetime) -> int:
@@ -29,8 +29,8 @@ def minute_of(moment: datetime) -> int:
 
 def spans(visits: list[Visit], report: Report) -> list[tuple[int, int]]:
     """The minutes at which the appointments begin and end."""
-    entries = [entry.values for of_patient in entries_of(visits, report).values() for entry in of_patient]
-    return sorted((minute_of(starts_at), minute_of(ends_at)) for _, _, _, starts_at, ends_at, *_ in entries)
+    kept = kept_apart(visits, report)
+    return [(minute_of(visit.starts_at), minute_of(visit.ends_at)) for visit in kept]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,6 @@ def test_a_visit_before_birth_or_of_nobody_is_refused() -> None:
 def test_of_two_that_overlap_the_earlier_ends_where_the_later_begins() -> None:
     report = Report()
     assert spans([visit(3, 20), visit(2, 0), visit(4, 50)], report) == [(0, 20), (20, 50), (50, 80)]
-    assert spans([visit(2, 0), visit(3, 10, doctor=uuid4())], report) == [(0, 30), (10, 40)]
     assert report.refused == 0
 
 
