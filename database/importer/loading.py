@@ -207,7 +207,7 @@ def read_ties(
     by_doctor: Spool,
     report: Report,
 ) -> set[UUID]:
-    """Put the ties of the patients in `births` into the spool, and the encounters with a doctor, who are visits, too.
+    """Put the ties of the patients in `births` into the spool, and the encounters with a doctor, which are visits, too.
 
     The ids of the patients that have a tie.
     """
