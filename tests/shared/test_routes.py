@@ -20,6 +20,7 @@ PUBLIC = {
     "/auth/refresh",
     "/auth/session/validate",
     "/auth/token",
+    "/auth/activate",
     "/auth/verify-token",
     "/health",
     "/health/live",
