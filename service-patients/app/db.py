@@ -37,13 +37,13 @@ IN_SCOPE = """
     p.deleted_at IS NULL AND (%(caller_type)s = 'admin' OR %(caller_id)s IN (p.id, p.doctor_id, p.institution_id))
 """
 
+# The columns of a patient, and where they are from.
 _PATIENT = (
     """
-    SELECT p.id AS patient_id, p.id, p.doctor_id, p.institution_id, p.first_name, p.last_name, p.date_of_birth,
-           p.sex_id, p.gender_id, p.emergency_contact_name, p.emergency_contact_phone,
-           e.email_address AS contact_email, t.phone_number AS contact_phone, p.deleted_at IS NULL AS is_active,
-           p.validation_status = 'full_access' AS is_verified, p.validation_status, p.created_at, p.updated_at,
-           search_key(p.last_name) AS last_key, search_key(p.first_name) AS first_key,
+    p.id AS patient_id, p.id, p.doctor_id, p.institution_id, p.first_name, p.last_name, p.date_of_birth, p.sex_id,
+    p.gender_id, p.emergency_contact_name, p.emergency_contact_phone, e.email_address AS contact_email,
+    t.phone_number AS contact_phone, p.deleted_at IS NULL AS is_active,
+    p.validation_status = 'full_access' AS is_verified, p.validation_status, p.created_at, p.updated_at,
 """
     + HEALTH_PROFILE
     + """
@@ -53,9 +53,9 @@ _PATIENT = (
 """
 )
 
-GET_PATIENT = Prepared(_PATIENT + " WHERE p.id = %(patient_id)s AND p.deleted_at IS NULL")
+GET_PATIENT = Prepared("SELECT " + _PATIENT + " WHERE p.id = %(patient_id)s AND p.deleted_at IS NULL")
 
-FIND_PATIENT = audited(_PATIENT + " WHERE p.id = %(patient_id)s AND " + IN_SCOPE)
+FIND_PATIENT = audited("SELECT " + _PATIENT + " WHERE p.id = %(patient_id)s AND " + IN_SCOPE)
 
 _LISTED = """
     (p.deleted_at IS NULL) = %(is_active)s AND (p.deleted_at IS NULL OR %(caller_type)s = 'admin')
@@ -76,7 +76,8 @@ _MATCHING = (
 
 _NAME = "search_key(p.last_name), search_key(p.first_name), p.id"
 
-# Of each order the ORDER BY and what comes after a position in it; the rows' columns that make one.
+# Of each order the ORDER BY and what comes after a position in it; the rows' columns that make one, and those of them
+# that a patient doesn't have by itself.
 _ORDERS = {
     "created_at": (
         "p.created_at DESC, p.id DESC",
@@ -89,10 +90,16 @@ _ORDERS = {
     ),
 }
 SORT_KEYS = {"created_at": ("created_at", "id"), "last_name": ("last_key", "first_key", "id")}
+_KEYS = {
+    "created_at": "",
+    "last_name": "search_key(p.last_name) AS last_key, search_key(p.first_name) AS first_key, ",
+}
 
 LIST_PATIENTS = {
     sort: audited(
-        _PATIENT
+        "SELECT "
+        + _KEYS[sort]
+        + _PATIENT
         + " WHERE p.id IN "
         + page("patients", within=_LISTED, matching=_MATCHING, position=position, order=order)
         + f" ORDER BY {order} LIMIT %(limit)s + 1",
