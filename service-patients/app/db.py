@@ -76,36 +76,33 @@ _MATCHING = (
 
 _NAME = "search_key(p.last_name), search_key(p.first_name), p.id"
 
-# Of each order the ORDER BY and what comes after a position in it; the rows' columns that make one, and those of them
-# that a patient doesn't have by itself.
+# Of each order how its SELECT begins, before a patient's own columns, the ORDER BY, and what comes after a position in
+# it; the rows' columns that make one.
 _ORDERS = {
     "created_at": (
+        "SELECT",
         "p.created_at DESC, p.id DESC",
         "(%(after_created_at)s IS NULL"
         " OR (p.created_at, p.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid))",
     ),
     "last_name": (
+        "SELECT search_key(p.last_name) AS last_key, search_key(p.first_name) AS first_key,",
         _NAME,
         f"(%(after_last_key)s IS NULL OR ({_NAME}) > (%(after_last_key)s, %(after_first_key)s, %(after_id)s::uuid))",
     ),
 }
 SORT_KEYS = {"created_at": ("created_at", "id"), "last_name": ("last_key", "first_key", "id")}
-_KEYS = {
-    "created_at": "",
-    "last_name": "search_key(p.last_name) AS last_key, search_key(p.first_name) AS first_key, ",
-}
 
 LIST_PATIENTS = {
     sort: audited(
-        "SELECT "
-        + _KEYS[sort]
+        select
         + _PATIENT
         + " WHERE p.id IN "
         + page("patients", within=_LISTED, matching=_MATCHING, position=position, order=order)
         + f" ORDER BY {order} LIMIT %(limit)s + 1",
         page=True,
     )
-    for sort, (order, position) in _ORDERS.items()
+    for sort, (select, order, position) in _ORDERS.items()
 }
 
 # Of two who create the same person at once, the second waits here until the first is done, and then finds it.
