@@ -7,7 +7,7 @@ import psycopg2
 import pytest
 from psycopg2.extras import RealDictCursor
 
-from database.roles import LIMITS, SERVICES, service_url
+from database.roles import SERVICES, SETTINGS, service_url
 from dev.fleet import Fleet
 
 from ..e2e.test_main_jobs import test_a_clinic_is_set_up_and_its_people_do_their_work as do_the_main_jobs
@@ -27,8 +27,8 @@ def test_the_limits_of_statements_hold(
 ) -> None:
     url = service_url(pgbouncer.url, service, passwords[service])
     # As the services connect: they ask for their own limits, which PgBouncer doesn't pass on.
-    shown = {name: ask(f"{url}?options=-c%20statement_timeout%3D0", f"SHOW {name}")[0] for name in LIMITS}
-    assert {name: row.get(name) or row.get("TimeZone") for name, row in shown.items()} == LIMITS
+    shown = {name: ask(f"{url}?options=-c%20statement_timeout%3D0", f"SHOW {name}")[0] for name in SETTINGS}
+    assert {name: row.get(name) or row.get("TimeZone") for name, row in shown.items()} == SETTINGS
     if service == "patients":
         with pytest.raises(psycopg2.errors.QueryCanceled):
             ask(url, "SELECT pg_sleep(4)")
