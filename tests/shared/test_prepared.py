@@ -6,6 +6,7 @@ import psycopg2
 import pytest
 from psycopg2.extras import RealDictCursor
 
+from shared.audit import audited
 from shared.errors import DatabaseUnavailable
 from shared.postgres import Database
 from shared.prepared import Prepared
@@ -27,6 +28,11 @@ def test_placeholders_are_numbered_in_the_order_of_their_first_use() -> None:
     assert statement.preparation == f"PREPARE {statement.name} AS SELECT $1, $2, 5 % 2, $1::text"
     assert statement.execution == f"EXECUTE {statement.name} (%(a)s, %(b)s)"
     assert Prepared("SELECT 1").execution == f"EXECUTE {Prepared('SELECT 1').name}"
+
+
+def test_an_audited_read_is_prepared_unless_it_is_a_page() -> None:
+    assert isinstance(audited("SELECT 1 AS patient_id"), Prepared)
+    assert not isinstance(audited("SELECT 1 AS patient_id", page=True), Prepared)
 
 
 def test_a_name_means_one_text() -> None:
