@@ -25,7 +25,7 @@ class Admission:
 
     Places and queue together are the line that a request finds before it. It is long enough for many clients who each
     wait for their answer. Once it is full, requests come faster than they can be served, and waiting helps nobody: then
-    all but `MAX_QUEUED_IN_OVERLOAD` are refused, and nobody else may wait, until nobody was refused for a second.
+    no more than `MAX_REQUESTS_IN_OVERLOAD` may be there, at work or waiting, until nobody was refused for a second.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -53,14 +53,13 @@ class Admission:
 
     def has_room(self) -> bool:
         """Whether one more request may come in. With one too many, overload begins."""
-        if not self._places.locked():
-            return True
         limits, now = self._settings, asyncio.get_running_loop().time()
         overloaded = now < self._overloaded_until
-        if self.waiting < (limits.max_queued_in_overload if overloaded else limits.max_queued_requests):
+        usual = limits.max_concurrent_requests + limits.max_queued_requests
+        if self.at_work + self.waiting < (limits.max_requests_in_overload if overloaded else usual):
             return True
         self._overloaded_until = now + CALM_SECONDS
-        for patience in self._queue[limits.max_queued_in_overload :]:
+        for patience in self._queue[max(0, limits.max_requests_in_overload - self.at_work) :]:
             if not patience.expired():
                 patience.reschedule(now)
         return False

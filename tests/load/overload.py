@@ -1,7 +1,8 @@
 """What overload does to a service, measured: `python -m tests.load.overload` (from the checkout; two minutes).
 
 First the highest rate that eight clients reach who each wait for their answer, then half of that as the normal load,
-then ten times the highest rate, sent without waiting for anybody.
+then ten times the highest rate, sent without waiting for anybody. Settings may
+follow the command: `MAX_QUEUED_REQUESTS=64`.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import deque
 from pathlib import Path
 
 from dev.fleet import Fleet
@@ -63,7 +65,8 @@ async def closed_loop(port: int, request: bytes, clients: int) -> list[tuple[int
 async def open_loop(port: int, request: bytes, rate: float) -> tuple[list[tuple[int, float]], int]:
     """So many requests a second, whatever becomes of them; and for how many no connection was free."""
     found: list[tuple[int, float]] = []
-    free = [await Client(port, request, found).open() for _ in range(CONNECTIONS)]
+    # Each in its turn: the service closes one that is idle for long.
+    free = deque([await Client(port, request, found).open() for _ in range(CONNECTIONS)])
     started, sent, without = time.perf_counter(), 0, 0
     tasks = set[asyncio.Task[None]]()
 
@@ -75,7 +78,7 @@ async def open_loop(port: int, request: bytes, rate: float) -> tuple[list[tuple[
         for _ in range(int(now * rate) - sent):
             sent += 1
             if free:
-                task = asyncio.create_task(ask(free.pop()))
+                task = asyncio.create_task(ask(free.popleft()))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
             else:
@@ -100,7 +103,8 @@ def told(name: str, found: list[tuple[int, float]]) -> None:
 
 def main() -> int:
     """Measure the doctors' service of a fleet of its own."""
-    fleet = Fleet(Path(tempfile.mkdtemp()), extra_env=TEST_ENVIRONMENT)
+    given = dict(setting.split("=", 1) for setting in sys.argv[1:])
+    fleet = Fleet(Path(tempfile.mkdtemp()), extra_env=TEST_ENVIRONMENT | given)
     fleet.start()
     try:
         api = Api(fleet.urls, ADMIN_EMAIL, ADMIN_PASSWORD)

@@ -38,7 +38,7 @@ def small(start: Start, slow_auth: Service) -> Service:
         AUTH_SERVICE_URL=slow_auth.url,
         MAX_CONCURRENT_REQUESTS=str(PLACES),
         MAX_QUEUED_REQUESTS=str(QUEUE),
-        MAX_QUEUED_IN_OVERLOAD="4",
+        MAX_REQUESTS_IN_OVERLOAD="6",
         MAX_REQUESTS_ASIDE="8",
         MAX_CONNECTIONS=str(CONNECTIONS),
         HEADER_TIMEOUT_SECONDS="1",

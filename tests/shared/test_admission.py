@@ -13,8 +13,8 @@ pytestmark = pytest.mark.anyio
 
 
 def admission(**changes: Any) -> Admission:
-    """Two places, a queue of three, in overload of one."""
-    limits = {"max_concurrent_requests": 2, "max_queued_requests": 3, "max_queued_in_overload": 1}
+    """Two places, a queue of three, in overload three in all."""
+    limits = {"max_concurrent_requests": 2, "max_queued_requests": 3, "max_requests_in_overload": 3}
     return Admission(Settings(**{**limits, **changes}))
 
 
@@ -59,6 +59,26 @@ async def test_one_too_many_cuts_the_queue_until_there_is_calm(monkeypatch: pyte
     assert door.has_room()
     leave.set()
     await asyncio.gather(*again)
+
+
+async def test_in_overload_not_even_all_places_are_taken() -> None:
+    door = admission(max_concurrent_requests=4, max_queued_requests=1, max_requests_in_overload=2)
+    leave, leave_rest = asyncio.Event(), asyncio.Event()
+    first = [asyncio.create_task(stay(door, leave)) for _ in range(3)]
+    rest = [asyncio.create_task(stay(door, leave_rest)) for _ in range(2)]
+    await settle()
+    assert not door.has_room()
+    with pytest.raises(Busy):
+        await rest.pop()
+    assert (door.at_work, door.waiting) == (4, 0)
+    leave.set()
+    await asyncio.gather(*first)
+    assert door.at_work == 1 and door.has_room()
+    rest.append(asyncio.create_task(stay(door, leave_rest)))
+    await settle()
+    assert door.at_work == 2 and not door.has_room()
+    leave_rest.set()
+    await asyncio.gather(*rest)
 
 
 async def test_who_comes_back_from_aside_is_not_sent_away() -> None:
