@@ -19,20 +19,19 @@ INSERT_EVENT = Prepared(
 )
 
 
-def audited(select: str, *, page: bool = False) -> str:
+def audited(select: str, *, page: bool = False) -> Prepared:
     """`select`, recording in the same statement whose data it returned: the ids in its column `patient_id`.
 
     Nothing found is nothing touched: then no event is written. A `page` has read one row more than its `%(limit)s`, to
-    know whether more follow: nobody gets to see that one, so the event leaves it out. All but a page is prepared.
+    know whether more follow: nobody gets to see that one, so the event leaves it out.
     """
     seen = "(SELECT * FROM touched LIMIT %(limit)s) seen" if page else "touched"
-    statement = (
+    return Prepared(
         "WITH touched AS MATERIALIZED (" + select + "), "
         "recorded AS (INSERT INTO audit_events (" + _COLUMNS + ") "
         "SELECT " + _VALUES + "array_agg(DISTINCT patient_id), " + _REST + " FROM " + seen + " HAVING count(*) > 0) "
         "SELECT * FROM touched"
     )
-    return statement if page else Prepared(statement)
 
 
 def parameters(

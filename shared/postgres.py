@@ -50,6 +50,8 @@ _UNPREPARED = (
 )
 _AGAIN = (*_GONE, *_UNPREPARED)
 _LOST = (*_AGAIN, TimeoutError)
+# Of one connection: each plan takes its memory in the server, and filters make many statements of one.
+_MOST_PREPARED = 200
 # Nothing that a client sends can break a rule of the audit trail's tables: whatever refuses their rows is a fault.
 _AUDIT_TABLES = "audit_"
 _PING_SECONDS = 2.0
@@ -97,7 +99,7 @@ class _Connection:
         self.server = server
         self._raw = raw
         self._limit = settings.database_statement_timeout_seconds + 1
-        self._prepares = settings.database_prepared_statements
+        self._most_prepared = _MOST_PREPARED if settings.database_prepared_statements else 0
         self._prepared: set[str] = set()
 
     @classmethod
@@ -167,7 +169,9 @@ class _Connection:
         try:
             async with asyncio.timeout(self._limit):
                 started = time.perf_counter()
-                if isinstance(statement, Prepared) and self._prepares:
+                if isinstance(statement, Prepared):
+                    statement = statement.given(parameters or {})
+                if isinstance(statement, Prepared):
                     statement = await self._prepare(cursor, statement)
                 cursor.execute(statement, parameters)
                 await self._drive()
@@ -185,6 +189,8 @@ class _Connection:
 
     async def _prepare(self, cursor: pg.cursor, statement: Prepared) -> str:
         if statement.name not in self._prepared:
+            if len(self._prepared) >= self._most_prepared:
+                return statement
             cursor.execute(statement.preparation)
             await self._drive()
             self._prepared.add(statement.name)

@@ -33,22 +33,17 @@ GET_ACCOUNT = Prepared("SELECT " + _ACCOUNT + " FROM users WHERE id = %(id)s AND
 
 HOLD_ACCOUNT = GET_ACCOUNT + " FOR NO KEY UPDATE"
 
-LIST_ACCOUNTS = (
+LIST_ACCOUNTS = Prepared(
     "SELECT "
     + _ACCOUNT
     + " FROM users WHERE id IN "
     + page(
         "users",
         within="""
-            p.owner_status <> 'missing'
-            AND (%(user_type)s IS NULL OR p.user_type = %(user_type)s)
-            AND (%(is_active)s IS NULL OR p.is_active = %(is_active)s)
+            p.owner_status <> 'missing' [AND p.user_type = %(user_type)s] [PLAN AND p.is_active = %(is_active)s]
         """,
-        matching="(%(q)s IS NULL OR search_key(p.email) LIKE search_key(%(q)s))",
-        position="""
-            (%(after_created_at)s IS NULL
-             OR (p.created_at, p.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid))
-        """,
+        matching="[PLAN AND search_key(p.email) LIKE search_key(%(q)s)]",
+        position="[AND (p.created_at, p.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid)]",
         order="p.created_at DESC, p.id DESC",
     )
     + " ORDER BY created_at DESC, id DESC LIMIT %(limit)s + 1"

@@ -43,9 +43,8 @@ COUNT_TODAY = (
 )
 
 _PAGE = """
-      AND (%(status)s IS NULL OR a.status = %(status)s)
-      AND (%(after_starts_at)s IS NULL
-           OR (a.starts_at, a.id) > (%(after_starts_at)s::timestamptz, %(after_id)s::uuid))
+      [AND a.status = %(status)s]
+      [AND (a.starts_at, a.id) > (%(after_starts_at)s::timestamptz, %(after_id)s::uuid)]
     ORDER BY a.starts_at, a.id
     LIMIT %(limit)s + 1
 """

@@ -10,6 +10,7 @@ from psycopg2 import sql
 from shared.audit import audited
 from shared.context import for_language
 from shared.errors import DatabaseUnavailable, EmailTaken, LicenseTaken, UnknownReference
+from shared.listing import own
 from shared.postgres import Executor, NamedErrors, Reader, Row, assignments, named_errors
 from shared.prepared import Prepared
 from shared.record import RECORD
@@ -49,28 +50,24 @@ GET_DOCTOR = Prepared(
 """
 )
 
-# One equality for each role, known before the plan is made, so that the list walks that role's index in its order.
+_ALIVE = {True: "d.deleted_at IS NULL", False: "d.deleted_at IS NOT NULL AND %(caller_type)s = 'admin'"}
+
 _LISTED = """
-    (d.deleted_at IS NULL) = %(is_active)s AND (d.deleted_at IS NULL OR %(caller_type)s = 'admin')
-      AND (%(caller_type)s = 'admin' OR d.institution_id = CASE WHEN %(caller_type)s = 'institution' THEN %(caller_id)s
-           ELSE (SELECT institution_id FROM doctors WHERE id = %(caller_id)s) END)
-      AND (%(specialty_id)s IS NULL OR d.specialty_id = %(specialty_id)s)
-      AND (%(institution_id)s IS NULL OR d.institution_id = %(institution_id)s)
-      AND (%(professional_status)s IS NULL OR d.professional_status = %(professional_status)s)
-      AND (%(min_experience)s IS NULL OR d.years_experience >= %(min_experience)s)
-      AND (%(max_fee)s IS NULL OR d.consultation_fee <= %(max_fee)s)
-      AND """ + finds("d.search_text")
+      [AND d.institution_id = %(caller_institution_id)s]
+      [AND d.institution_id = (SELECT institution_id FROM doctors WHERE id = %(caller_doctor_id)s)]
+      [AND d.specialty_id = %(specialty_id)s] [AND d.institution_id = %(institution_id)s]
+      [AND d.professional_status = %(professional_status)s] [PLAN AND d.years_experience >= %(min_experience)s]
+      [PLAN AND d.consultation_fee <= %(max_fee)s] """ + finds("d.search_text")
 
 _NEWEST_FIRST = """
-      AND (%(after_created_at)s IS NULL
-           OR (d.created_at, d.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid))
+      [AND (d.created_at, d.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid)]
     ORDER BY d.created_at DESC, d.id DESC
     LIMIT %(limit)s + 1
 """
 
 _BY_NAME = """
-      AND (%(after_last_key)s IS NULL OR (search_key(d.last_name), search_key(d.first_name), d.id)
-           > (%(after_last_key)s, %(after_first_key)s, %(after_id)s::uuid))
+      [AND (search_key(d.last_name), search_key(d.first_name), d.id)
+           > (%(after_last_key)s, %(after_first_key)s, %(after_id)s::uuid)]
     ORDER BY search_key(d.last_name), search_key(d.first_name), d.id
     LIMIT %(limit)s + 1
 """
@@ -78,9 +75,11 @@ _BY_NAME = """
 # The rows' columns that make a position in each order.
 SORT_KEYS = {"created_at": ("created_at", "id"), "last_name": ("last_key", "first_key", "id")}
 
+# By order, and of those who are active or not.
 LIST_DOCTORS = {
-    "created_at": _DOCTOR + " WHERE " + _LISTED + _NEWEST_FIRST,
-    "last_name": _DOCTOR + " WHERE " + _LISTED + _BY_NAME,
+    (sort, is_active): Prepared(_DOCTOR + " WHERE " + alive + _LISTED + rest)
+    for sort, rest in {"created_at": _NEWEST_FIRST, "last_name": _BY_NAME}.items()
+    for is_active, alive in _ALIVE.items()
 }
 
 INSERT_DOCTOR = """
@@ -148,9 +147,7 @@ _PATIENTS_OF_DOCTOR = """
 """
 
 # An expression that no index is of: its own patients are read sooner than a word is looked up among everybody's.
-_PATIENT_FILTERS = "AND (%(validation_status)s IS NULL OR p.validation_status = %(validation_status)s) AND " + finds(
-    "(p.search_text || '')"
-)
+_PATIENT_FILTERS = "[AND p.validation_status = %(validation_status)s] " + finds("(p.search_text || '')")
 
 LIST_PATIENTS = audited(
     "SELECT p.id AS patient_id, search_key(p.last_name) AS last_key, search_key(p.first_name) AS first_key, "
@@ -158,15 +155,15 @@ LIST_PATIENTS = audited(
     + _PATIENTS_OF_DOCTOR
     + _PATIENT_FILTERS
     + """
-      AND (%(after_last)s IS NULL OR (search_key(p.last_name), search_key(p.first_name), p.id)
-           > (%(after_last)s, %(after_first)s, %(after_id)s::uuid))
+      [AND (search_key(p.last_name), search_key(p.first_name), p.id)
+           > (%(after_last)s, %(after_first)s, %(after_id)s::uuid)]
     ORDER BY search_key(p.last_name), search_key(p.first_name), p.id
     LIMIT %(limit)s + 1
 """,
     page=True,
 )
 
-COUNT_PATIENTS = (
+COUNT_PATIENTS = Prepared(
     "SELECT count(*) AS count FROM patients p WHERE p.doctor_id = %(doctor_id)s AND p.deleted_at IS NULL "
     + _PATIENT_FILTERS
 )
@@ -197,7 +194,8 @@ async def list_doctors(
     sort, wanted = filters["sort"], words(filters["q"])
     place = {f"after_{key}": value for key, value in zip(SORT_KEYS[sort], after, strict=True)}
     return await reader.fetch_all(
-        LIST_DOCTORS[sort], {**filters, **wanted, **scope, **place, "limit": limit, **for_language()}
+        LIST_DOCTORS[sort, filters["is_active"]],
+        {**filters, **wanted, **own(scope), **scope, **place, "limit": limit, **for_language()},
     )
 
 

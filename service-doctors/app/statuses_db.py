@@ -5,6 +5,7 @@ from uuid import UUID
 
 from shared.caller import Caller
 from shared.postgres import Executor, Row
+from shared.prepared import Prepared
 
 from .errors import DoctorNotFound
 
@@ -19,13 +20,13 @@ INSERT_CHANGE = """
     VALUES (%(doctor_id)s, %(field)s, %(from_status)s, %(to_status)s, %(actor_type)s, %(actor_id)s, %(note)s)
 """
 
-LIST_CHANGES = """
+LIST_CHANGES = Prepared("""
     SELECT id, field, from_status, to_status, actor_type, actor_id, note, created_at
     FROM doctor_status_changes
-    WHERE doctor_id = %(doctor_id)s AND (%(after_id)s IS NULL OR id < %(after_id)s)
+    WHERE doctor_id = %(doctor_id)s [AND id < %(after_id)s]
     ORDER BY id DESC
     LIMIT %(limit)s + 1
-"""
+""")
 
 
 async def lock_statuses(executor: Executor, doctor_id: UUID, scope: dict[str, Any]) -> Row:

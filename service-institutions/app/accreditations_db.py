@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.postgres import Executor, NamedErrors, Row, named_errors
+from shared.prepared import Prepared
 
 from .errors import AccreditationEndsBeforeItBegins, AccreditationNotFound
 
@@ -20,13 +21,13 @@ GET_ACCREDITATION = (
     "SELECT " + _ACCREDITATION + " FROM accreditations WHERE institution_id = %(institution_id)s AND id = %(id)s"
 )
 
-LIST_ACCREDITATIONS = (
+LIST_ACCREDITATIONS = Prepared(
     "SELECT "
     + _ACCREDITATION
     + """
     FROM accreditations
     WHERE institution_id = %(institution_id)s
-      AND (%(after_created_at)s IS NULL OR (created_at, id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid))
+      [AND (created_at, id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid)]
     ORDER BY created_at DESC, id DESC
     LIMIT %(limit)s + 1
 """

@@ -61,23 +61,19 @@ GET_INSTITUTION = Prepared(_INSTITUTION + " WHERE i.deleted_at IS NULL AND i.id 
 
 _LISTED = """
     i.deleted_at IS NULL
-      AND (%(institution_type_id)s IS NULL OR i.institution_type_id = %(institution_type_id)s)
-      AND (%(country)s IS NULL OR c.code = %(country)s)
-      AND (%(region)s IS NULL OR search_key(r.name) = search_key(%(region)s))
-      AND (%(city)s IS NULL OR search_key(a.city) = search_key(%(city)s))
-      AND (%(is_verified)s IS NULL OR (i.verification_status = 'verified') = %(is_verified)s)
-      AND (%(verification_status)s IS NULL OR i.verification_status = %(verification_status)s)
-      AND """ + finds("i.search_text")
+      [AND i.institution_type_id = %(institution_type_id)s] [PLAN AND c.code = %(country)s]
+      [PLAN AND search_key(r.name) = search_key(%(region)s)] [PLAN AND search_key(a.city) = search_key(%(city)s)]
+      [AND (i.verification_status = 'verified') = %(is_verified)s]
+      [AND i.verification_status = %(verification_status)s] """ + finds("i.search_text")
 
 _NEWEST_FIRST = """
-      AND (%(after_created_at)s IS NULL
-           OR (i.created_at, i.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid))
+      [AND (i.created_at, i.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid)]
     ORDER BY i.created_at DESC, i.id DESC
     LIMIT %(limit)s + 1
 """
 
 _BY_NAME = """
-      AND (%(after_name_key)s IS NULL OR (search_key(i.name), i.id) > (%(after_name_key)s, %(after_id)s::uuid))
+      [AND (search_key(i.name), i.id) > (%(after_name_key)s, %(after_id)s::uuid)]
     ORDER BY search_key(i.name), i.id
     LIMIT %(limit)s + 1
 """
@@ -86,8 +82,8 @@ _BY_NAME = """
 SORT_KEYS = {"created_at": ("created_at", "id"), "name": ("name_key", "id")}
 
 LIST_INSTITUTIONS = {
-    "created_at": _INSTITUTION + " WHERE " + _LISTED + _NEWEST_FIRST,
-    "name": _INSTITUTION + " WHERE " + _LISTED + _BY_NAME,
+    "created_at": Prepared(_INSTITUTION + " WHERE " + _LISTED + _NEWEST_FIRST),
+    "name": Prepared(_INSTITUTION + " WHERE " + _LISTED + _BY_NAME),
 }
 
 INSERT_INSTITUTION = """
@@ -113,7 +109,7 @@ RESTORE_INSTITUTION = """
     UPDATE medical_institutions SET deleted_at = NULL WHERE id = %(id)s AND deleted_at IS NOT NULL
 """
 
-LIST_DOCTORS = """
+LIST_DOCTORS = Prepared("""
     SELECT d.id, d.first_name, d.last_name, d.medical_license, d.years_experience, d.consultation_fee,
            d.deleted_at IS NULL AS is_active, d.professional_status,
            CASE WHEN %(language)s = 'en' THEN s.name_en ELSE s.name_es END AS specialty_name,
@@ -125,11 +121,11 @@ LIST_DOCTORS = """
     LEFT JOIN emails e ON e.entity_id = d.id AND e.is_primary
     LEFT JOIN phones t ON t.entity_id = d.id AND t.is_primary
     WHERE d.institution_id = %(institution_id)s AND d.deleted_at IS NULL
-      AND (%(after_last)s IS NULL OR (search_key(d.last_name), search_key(d.first_name), d.id)
-           > (%(after_last)s, %(after_first)s, %(after_id)s::uuid))
+      [AND (search_key(d.last_name), search_key(d.first_name), d.id)
+           > (%(after_last)s, %(after_first)s, %(after_id)s::uuid)]
     ORDER BY search_key(d.last_name), search_key(d.first_name), d.id
     LIMIT %(limit)s + 1
-"""
+""")
 
 # A doctor who was deleted treats nobody any more: its columns are null.
 LIST_PATIENTS = audited(
@@ -145,8 +141,7 @@ LIST_PATIENTS = audited(
     LEFT JOIN emails e ON e.entity_id = p.id AND e.is_primary
     LEFT JOIN phones t ON t.entity_id = p.id AND t.is_primary
     WHERE p.institution_id = %(institution_id)s AND p.deleted_at IS NULL
-      AND (%(after_created_at)s IS NULL
-           OR (p.created_at, p.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid))
+      [AND (p.created_at, p.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid)]
     ORDER BY p.created_at DESC, p.id DESC
     LIMIT %(limit)s + 1
 """,

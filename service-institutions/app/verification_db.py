@@ -4,6 +4,7 @@ from uuid import UUID
 
 from shared.caller import Caller
 from shared.postgres import Executor, Row
+from shared.prepared import Prepared
 
 from .errors import InstitutionNotFound
 
@@ -18,13 +19,13 @@ INSERT_STEP = """
     VALUES (%(institution_id)s, %(from_status)s, %(to_status)s, %(actor_type)s, %(actor_id)s, %(note)s)
 """
 
-LIST_STEPS = """
+LIST_STEPS = Prepared("""
     SELECT id, from_status, to_status, actor_type, actor_id, note, created_at
     FROM institution_verifications
-    WHERE institution_id = %(institution_id)s AND (%(after_id)s IS NULL OR id < %(after_id)s)
+    WHERE institution_id = %(institution_id)s [AND id < %(after_id)s]
     ORDER BY id DESC
     LIMIT %(limit)s + 1
-"""
+""")
 
 
 async def lock_status(executor: Executor, institution_id: UUID) -> str:

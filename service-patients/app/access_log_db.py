@@ -15,8 +15,7 @@ LIST_ACCESSES = audited("""
     LEFT JOIN LATERAL (
         SELECT * FROM access_log
         WHERE patient_id = %(patient_id)s
-          AND (%(after_occurred_at)s::timestamptz IS NULL
-               OR (occurred_at, event_id) < (%(after_occurred_at)s::timestamptz, %(after_event_id)s::bigint))
+          [AND (occurred_at, event_id) < (%(after_occurred_at)s::timestamptz, %(after_event_id)s::bigint)]
         ORDER BY occurred_at DESC, event_id DESC
         LIMIT %(limit)s + 1) l ON true
     LEFT JOIN patients a ON a.id = l.actor_id

@@ -22,11 +22,10 @@ LIST_APPOINTMENTS = audited(
     + _APPOINTMENT
     + """
     WHERE a.patient_id = p.id
-      AND (%(status)s::text IS NULL OR a.status = %(status)s)
-      AND (%(from)s::timestamptz IS NULL OR a.starts_at >= %(from)s::timestamptz)
-      AND (%(to)s::timestamptz IS NULL OR a.starts_at <= %(to)s::timestamptz)
-      AND (%(after_starts_at)s::timestamptz IS NULL
-           OR (a.starts_at, a.id) > (%(after_starts_at)s::timestamptz, %(after_id)s::uuid))
+      [AND a.status = %(status)s]
+      [AND a.starts_at >= %(from)s::timestamptz]
+      [AND a.starts_at <= %(to)s::timestamptz]
+      [AND (a.starts_at, a.id) > (%(after_starts_at)s::timestamptz, %(after_id)s::uuid)]
     ORDER BY a.starts_at, a.id
     LIMIT %(limit)s + 1
     ) item ON true

@@ -9,7 +9,7 @@ from psycopg2 import sql
 from shared.audit import audited
 from shared.context import for_language
 from shared.errors import DatabaseUnavailable, EmailTaken, PatientNotFound, UnknownReference
-from shared.listing import page
+from shared.listing import own, page
 from shared.postgres import Executor, NamedErrors, Reader, Row, assignments, named_errors
 from shared.prepared import Prepared
 from shared.record import HEALTH_PROFILE, RECORD
@@ -58,20 +58,15 @@ GET_PATIENT = Prepared("SELECT " + _PATIENT + " WHERE p.id = %(patient_id)s AND 
 FIND_PATIENT = audited("SELECT " + _PATIENT + " WHERE p.id = %(patient_id)s AND " + IN_SCOPE)
 
 _LISTED = """
-    (p.deleted_at IS NULL) = %(is_active)s AND (p.deleted_at IS NULL OR %(caller_type)s = 'admin')
-      AND (%(caller_doctor_id)s IS NULL OR p.doctor_id = %(caller_doctor_id)s)
-      AND (%(caller_institution_id)s IS NULL OR p.institution_id = %(caller_institution_id)s)
-      AND (%(doctor_id)s IS NULL OR p.doctor_id = %(doctor_id)s)
-      AND (%(institution_id)s IS NULL OR p.institution_id = %(institution_id)s)
-      AND (%(validation_status)s IS NULL OR p.validation_status = %(validation_status)s)
+      [AND p.doctor_id = %(caller_doctor_id)s] [AND p.institution_id = %(caller_institution_id)s]
+      [AND p.doctor_id = %(doctor_id)s] [AND p.institution_id = %(institution_id)s]
+      [AND p.validation_status = %(validation_status)s]
 """
 
-_MATCHING = (
-    finds("p.search_text")
-    + """
-      AND (%(born_after)s IS NULL OR p.date_of_birth >= %(born_after)s)
-      AND (%(born_before)s IS NULL OR p.date_of_birth <= %(born_before)s)
-"""
+_ALIVE = {True: "p.deleted_at IS NULL", False: "p.deleted_at IS NOT NULL AND %(caller_type)s = 'admin'"}
+
+_MATCHING = finds("p.search_text") + (
+    " [PLAN AND p.date_of_birth >= %(born_after)s] [PLAN AND p.date_of_birth <= %(born_before)s]"
 )
 
 _NAME = "search_key(p.last_name), search_key(p.first_name), p.id"
@@ -82,27 +77,28 @@ _ORDERS = {
     "created_at": (
         "SELECT",
         "p.created_at DESC, p.id DESC",
-        "(%(after_created_at)s IS NULL"
-        " OR (p.created_at, p.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid))",
+        "[AND (p.created_at, p.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid)]",
     ),
     "last_name": (
         "SELECT search_key(p.last_name) AS last_key, search_key(p.first_name) AS first_key,",
         _NAME,
-        f"(%(after_last_key)s IS NULL OR ({_NAME}) > (%(after_last_key)s, %(after_first_key)s, %(after_id)s::uuid))",
+        f"[AND ({_NAME}) > (%(after_last_key)s, %(after_first_key)s, %(after_id)s::uuid)]",
     ),
 }
 SORT_KEYS = {"created_at": ("created_at", "id"), "last_name": ("last_key", "first_key", "id")}
 
+# By order, and of those who are active or not.
 LIST_PATIENTS = {
-    sort: audited(
+    (sort, is_active): audited(
         select
         + _PATIENT
         + " WHERE p.id IN "
-        + page("patients", within=_LISTED, matching=_MATCHING, position=position, order=order)
+        + page("patients", within=alive + _LISTED, matching=_MATCHING, position=position, order=order)
         + f" ORDER BY {order} LIMIT %(limit)s + 1",
         page=True,
     )
     for sort, (select, order, position) in _ORDERS.items()
+    for is_active, alive in _ALIVE.items()
 }
 
 # Of two who create the same person at once, the second waits here until the first is done, and then finds it.
@@ -288,8 +284,8 @@ async def list_patients(
     """
     sort, wanted = filters["sort"], words(filters["q"])
     place = {f"after_{key}": value for key, value in zip(SORT_KEYS[sort], after, strict=True)}
-    parameters = {**filters, **wanted, **_own(scope), **scope, **place, "limit": limit, **event}
-    return await executor.fetch_all(LIST_PATIENTS[sort], parameters)
+    parameters = {**filters, **wanted, **own(scope), **scope, **place, "limit": limit, **event}
+    return await executor.fetch_all(LIST_PATIENTS[sort, filters["is_active"]], parameters)
 
 
 async def find_namesakes(
@@ -411,9 +407,3 @@ async def list_terms(reader: Reader, table: str, q: str | None) -> list[Row]:
     """The rows of `medical_conditions`, `medications` or `allergies` whose name contains `q`, by name."""
     statement = LIST_TERMS.format(sql.Identifier(table))
     return await reader.fetch_all(statement, {"q": contains(q)})
-
-
-def _own(scope: dict[str, Any]) -> dict[str, Any]:
-    """The scope as one equality for each role, so that the list walks that role's index in its order."""
-    roles = {"caller_doctor_id": "doctor", "caller_institution_id": "institution"}
-    return {name: scope["caller_id"] if scope["caller_type"] == role else None for name, role in roles.items()}

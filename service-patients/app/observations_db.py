@@ -29,11 +29,10 @@ LIST_OBSERVATIONS = audited(
     "SELECT p.id AS patient_id, item.* FROM patients p LEFT JOIN LATERAL ("
     + _OBSERVATION
     + """
-      AND (%(code)s::text IS NULL OR o.code = %(code)s)
-      AND (%(from)s::timestamptz IS NULL OR o.effective_at >= %(from)s::timestamptz)
-      AND (%(to)s::timestamptz IS NULL OR o.effective_at <= %(to)s::timestamptz)
-      AND (%(after_effective_at)s::timestamptz IS NULL
-           OR (o.effective_at, o.id) < (%(after_effective_at)s::timestamptz, %(after_id)s::uuid))
+      [AND o.code = %(code)s]
+      [AND o.effective_at >= %(from)s::timestamptz]
+      [AND o.effective_at <= %(to)s::timestamptz]
+      [AND (o.effective_at, o.id) < (%(after_effective_at)s::timestamptz, %(after_id)s::uuid)]
     ORDER BY o.effective_at DESC, o.id DESC
     LIMIT %(limit)s + 1
     ) item ON true
@@ -57,8 +56,8 @@ FIND_TRENDS = audited(
                (array_agg(o.value ORDER BY o.effective_at DESC, o.id DESC))[1] AS last
         FROM observations o
         WHERE o.patient_id = p.id AND o.code = %(code)s AND o.value IS NOT NULL
-          AND (%(from)s::timestamptz IS NULL OR o.effective_at >= %(from)s::timestamptz)
-          AND (%(to)s::timestamptz IS NULL OR o.effective_at <= %(to)s::timestamptz)
+          [AND o.effective_at >= %(from)s::timestamptz]
+          [AND o.effective_at <= %(to)s::timestamptz]
         GROUP BY 1) point), '[]') AS points
     FROM patients p
     WHERE p.id = %(patient_id)s AND """

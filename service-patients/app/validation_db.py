@@ -32,7 +32,7 @@ LIST_STEPS = audited(
     SELECT p.id AS patient_id, item.* FROM patients p LEFT JOIN LATERAL (
         SELECT v.id, v.from_status, v.to_status, v.actor_type, v.actor_id, v.note, v.created_at
         FROM patient_validations v
-        WHERE v.patient_id = p.id AND (%(after_id)s::bigint IS NULL OR v.id < %(after_id)s)
+        WHERE v.patient_id = p.id [AND v.id < %(after_id)s]
         ORDER BY v.id DESC
         LIMIT %(limit)s + 1) item ON true
     WHERE p.id = %(patient_id)s AND """

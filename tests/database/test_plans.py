@@ -24,6 +24,7 @@ from shared import audit
 from shared.caller import Caller
 from shared.listing import WINDOW
 from shared.postgres import Parameters, Row, Statement
+from shared.prepared import Prepared
 
 from .conftest import Server
 from .crowd import load
@@ -194,9 +195,16 @@ async def faults_of(crowd: psycopg2.extensions.connection, call: Call) -> list[s
     with crowd.cursor() as cursor:
         for statement, parameters in recorder.statements:
             cursor.execute("SAVEPOINT before")
+            if isinstance(statement, Prepared):
+                statement = statement.given(parameters)
+            if isinstance(statement, Prepared):  # by the plan that is made once, whatever the parameters are
+                cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+                cursor.execute(statement.preparation)
+                statement = statement.execution
             cursor.execute("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) " + str(statement), parameters)
             faults += [fault for node in nodes_of(cursor.fetchone()[0][0]["Plan"]) for fault in faults_in(node)]
             cursor.execute("ROLLBACK TO before")
+            cursor.execute("DEALLOCATE ALL")
     return faults
 
 
@@ -240,7 +248,8 @@ class Runner(Recorder):
     async def fetch_all(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
         """Every row."""
         with self._connection.cursor(cursor_factory=RealDictCursor) as cursor:
-            cursor.execute(statement, parameters)
+            given = statement.given(parameters or {}) if isinstance(statement, Prepared) else statement
+            cursor.execute(given, parameters)
             return cursor.fetchall()
 
 

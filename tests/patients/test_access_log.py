@@ -188,7 +188,7 @@ def test_a_page_deep_in_a_long_log_reads_no_more_than_the_first(own: Care, owner
     caller = {"patient_id": patient_id, "caller_type": "patient", "caller_id": patient_id, "limit": 50}
     for place in ((None, None), (deep["occurred_at"].isoformat(), deep["event_id"])):
         parameters = {**caller, **event, "after_occurred_at": place[0], "after_event_id": place[1]}
-        owner.execute("EXPLAIN (ANALYZE, TIMING OFF) " + access_log_db.LIST_ACCESSES, parameters)
+        owner.execute("EXPLAIN (ANALYZE, TIMING OFF) " + access_log_db.LIST_ACCESSES.given(parameters), parameters)
         plan = "\n".join(row["QUERY PLAN"] for row in owner.fetchall())
         assert re.search(r"Index (Only )?Scan Backward using pk_audit_event_patients", plan), plan
         # Of the trail; the names of the actors may come from a table that is small enough to be read whole.

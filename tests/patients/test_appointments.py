@@ -333,7 +333,8 @@ def test_a_page_of_many_is_read_from_its_index(own: Care, owner: RealDictCursor)
     scope = {"caller_type": "admin", "caller_id": None}
     # Whatever else lies in the table: that the index can serve the page, not what the planner thinks of so small a one.
     owner.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
-    owner.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + LIST_APPOINTMENTS, {**filters, **place, **event, **scope})
+    parameters = {**filters, **place, **event, **scope}
+    owner.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + LIST_APPOINTMENTS.given(parameters), parameters)
     plan = owner.fetchone()["QUERY PLAN"][0]["Plan"]  # type: ignore[index]
     scans = [node for node in nodes_of(plan) if node.get("Relation Name") == "appointments"]
     assert [(scan["Index Name"], scan["Actual Rows"]) for scan in scans] == [("ix_appointments_patient", 51)]

@@ -10,6 +10,7 @@ from psycopg2.extras import RealDictCursor
 from shared import audit, context
 from shared.caller import Caller
 from shared.errors import DatabaseUnavailable, EmailTaken, PatientNotFound, UnknownReference
+from shared.listing import own
 from shared.postgres import Database
 from shared.search import words
 from tests.patients.conftest import HEALTH_PROFILE, Care, add_record
@@ -255,11 +256,11 @@ async def test_the_list_of_each_role_walks_an_index_in_its_order(api: Api, care:
     for index, (user, sort) in indexes.items():
         place = {"after_created_at": "2026-01-01", "after_last_key": "m", "after_first_key": "m"}
         place |= {"after_id": str(uuid4()), "limit": 50}
-        parameters = NO_FILTERS | words(None) | _scope(user) | db._own(_scope(user)) | place | _event(user)
+        parameters = NO_FILTERS | words(None) | _scope(user) | own(_scope(user)) | place | _event(user)
         # On the tests' few rows any plan is cheap: without the others the planner shows whether this index can serve.
         owner.execute("BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
         owner.execute("SET LOCAL enable_sort = off; DROP INDEX " + ", ".join(indexes.keys() - {index}))
-        owner.execute("EXPLAIN " + db.LIST_PATIENTS[sort], parameters)
+        owner.execute("EXPLAIN " + db.LIST_PATIENTS[sort, True].given(parameters), parameters)
         plan = "\n".join(row["QUERY PLAN"] for row in owner.fetchall()).partition("CTE recorded")[0]
         owner.execute("ROLLBACK")
         assert f"using {index} on patients p" in plan, plan

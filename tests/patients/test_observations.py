@@ -359,7 +359,8 @@ def test_a_page_costs_the_same_however_many_there_are(owner: RealDictCursor, pat
     place = {"patient_id": patient.id, "limit": 50, "caller_type": "admin", "caller_id": None, "language": "es"}
     # Whatever else lies in the table: that the index can serve the page, not what the planner thinks of so small a one.
     owner.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
-    owner.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + LIST_OBSERVATIONS, {**filters, **event, **place})
+    parameters = {**filters, **event, **place}
+    owner.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + LIST_OBSERVATIONS.given(parameters), parameters)
     plan = owner.fetchone()["QUERY PLAN"][0]["Plan"]  # type: ignore[index]
     scans = [node for node in nodes_of(plan) if node.get("Relation Name") == "observations"]
     assert [(scan["Index Name"], scan["Actual Rows"]) for scan in scans] == [("ix_observations_patient", 51)]

@@ -1,6 +1,7 @@
 import pkgutil
+import re
 from importlib import import_module
-from itertools import chain
+from itertools import chain, product
 
 import psycopg2
 import pytest
@@ -9,7 +10,7 @@ from psycopg2.extras import RealDictCursor
 from shared.audit import audited
 from shared.errors import DatabaseUnavailable
 from shared.postgres import Database
-from shared.prepared import Prepared
+from shared.prepared import Prepared, names_in
 from shared.settings import Settings
 
 
@@ -30,9 +31,36 @@ def test_placeholders_are_numbered_in_the_order_of_their_first_use() -> None:
     assert Prepared("SELECT 1").execution == f"EXECUTE {Prepared('SELECT 1').name}"
 
 
-def test_an_audited_read_is_prepared_unless_it_is_a_page() -> None:
-    assert isinstance(audited("SELECT 1 AS patient_id"), Prepared)
-    assert not isinstance(audited("SELECT 1 AS patient_id", page=True), Prepared)
+@pytest.mark.parametrize("page", [False, True])
+def test_an_audited_read_is_prepared(page: bool) -> None:
+    assert isinstance(audited("SELECT 1 AS patient_id", page=page), Prepared)
+
+
+def test_a_condition_that_nobody_asked_for_is_left_out_and_a_planned_one_is_not_prepared() -> None:
+    statement = Prepared("SELECT 1 WHERE true [AND 1 = %(a)s] [PLAN AND 2 > %(b)s + %(c)s]")
+    nothing = {"a": None, "b": None, "c": None}
+    assert statement.given(nothing) == "SELECT 1 WHERE true  "
+    assert statement.given(nothing | {"c": 1}) == statement.given(nothing), "only one of its two parameters"
+    one = statement.given(nothing | {"a": 0})
+    assert isinstance(one, Prepared) and one.execution == f"EXECUTE {one.name} (%(a)s)"
+    assert statement.given(nothing | {"a": False}) is one, "made once for all that ask the same"
+    planned = statement.given({"a": None, "b": 1, "c": 2})
+    assert planned == "SELECT 1 WHERE true  AND 2 > %(b)s + %(c)s" and not isinstance(planned, Prepared)
+    with pytest.raises(KeyError):
+        statement.given({})
+
+
+@pytest.mark.anyio
+async def test_a_connection_prepares_no_more_than_so_many(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.postgres._MOST_PREPARED", 2)
+    pool = Database(database._settings)
+    many = [Prepared(f"SELECT n, {number} FROM prepared_scratch WHERE n <= %(last)s") for number in range(4)]
+    async with pool.transaction() as tx:
+        for statement in (*many, *many):
+            assert len(await tx.fetch_all(statement, {"last": 2})) == 2
+        used = [await tx.fetch_one(KNOWN, {"name": statement.name}) for statement in many]
+    pool.close()
+    assert used == [{"used": 2}, {"used": 2}, None, None]
 
 
 def test_a_name_means_one_text() -> None:
@@ -89,8 +117,12 @@ def test_postgresql_can_tell_the_types_of_every_parameter(service: str, owner: R
     package = import_module(service)
     modules = [import_module(f"{service}.{module.name}") for module in pkgutil.iter_modules(package.__path__)]
     values = chain.from_iterable(vars(module).values() for module in modules if module.__name__.endswith("db"))
-    statements = {value for value in values if isinstance(value, Prepared)}
+    values = chain.from_iterable(value.values() if isinstance(value, dict) else (value,) for value in values)
+    statements = [value for value in values if isinstance(value, Prepared)]
     assert statements
-    for statement in statements:
+    for whole, given in product(statements, (None, 1)):
+        planned = chain.from_iterable(names_in(condition) for condition in re.findall(r"\[PLAN (.*?)\]", whole))
+        statement = whole.given(dict.fromkeys(names_in(whole), given) | dict.fromkeys(planned))
+        assert isinstance(statement, Prepared)
         owner.execute(statement.preparation)
         owner.execute(f"DEALLOCATE {statement.name}")

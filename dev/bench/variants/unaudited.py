@@ -6,8 +6,8 @@ from shared.prepared import Prepared
 from . import main_app
 
 
-def _plain(select: str, *, page: bool = False) -> str:
-    return select if page else Prepared(select)  # as audited() does, so that the rows are all the difference
+def _plain(select: str, *, page: bool = False) -> Prepared:
+    return Prepared(select)  # as audited() does, so that the rows are all the difference
 
 
 async def _record_nothing(executor: object, event: object) -> None:
