@@ -20,6 +20,8 @@ SETTINGS = {
     "timezone": "UTC",
     # For disks without a head that moves, and data in memory: else lists would walk past others' rows to theirs.
     "random_page_cost": "1.1",
+    # What is prepared is planned once (shared/prepared.py). PostgreSQL by itself would plan a last page each time.
+    "plan_cache_mode": "force_generic_plan",
 }
 GRANTS = Path(__file__).parent / "roles.sql"
 

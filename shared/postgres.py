@@ -59,7 +59,7 @@ _PING_SECONDS = 2.0
 
 register_uuid()  # type: ignore[no-untyped-call]
 for register in (register_default_json, register_default_jsonb):
-    register(globally=True, loads=from_json)  # type: ignore[no-untyped-call]  # a third of the time of json.loads
+    register(globally=True, loads=from_json)  # a third of the time of json.loads
 # NUMERIC as float: every number of the contract is a JSON number, and none needs more than 15 digits.
 pg.register_type(pg.new_type(pg.DECIMAL.values, "DEC2FLOAT", lambda value, _: None if value is None else float(value)))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from shared import postgres
 from shared.postgres import Parameters, Statement
+from shared.prepared import Prepared
 
 from . import main_app
 
@@ -17,7 +18,8 @@ class RecordedConnection(postgres._Connection):
 
     async def run(self, statement: Statement, parameters: Parameters | None, *, rows: bool) -> Any:
         """Write it down, and run it."""
-        self._write_down(self._raw.cursor().mogrify(statement, parameters))
+        given = statement.given(parameters or {}) if isinstance(statement, Prepared) else statement
+        self._write_down(self._raw.cursor().mogrify(given, parameters))
         return await super().run(statement, parameters, rows=rows)
 
     def _write_down(self, statement: bytes) -> None:
