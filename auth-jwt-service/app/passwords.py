@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import sys
-import threading
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +16,6 @@ from shared.errors import Busy, PasswordTooCommon, PasswordTooLong, PasswordTooS
 
 PRODUCT = "predicthealth"
 MAX_BYTES = 72  # bcrypt reads no more; longer ones are refused, never cut
-HASH_NICENESS = 10
-
 Result = TypeVar("Result")
 
 
@@ -59,19 +55,13 @@ def normalised(password: str) -> bytes:
     return unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
 
 
-def _yield_to_others() -> None:
-    """Let reads go before the hashes of a flood of logins: a lower priority for this thread, which only Linux knows."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), HASH_NICENESS)
-
-
 class Hasher:
     """Hashes and checks passwords, each at the cost of `rounds`. Raises Busy when more than `queue` wait."""
 
     def __init__(self, rounds: int, queue: int) -> None:
         self._cores = os.cpu_count() or 1
         self._rounds = rounds
-        self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="bcrypt", initializer=_yield_to_others)
+        self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="bcrypt")
         self._capacity = self._cores + queue
         self._under_way = 0
         # Checked when there is nothing to check, so that an unknown e-mail costs the time of a wrong password.

@@ -1,15 +1,12 @@
 """Password rules and the bounded queue of hashes."""
 
 import asyncio
-import os
-import sys
-import threading
 from collections.abc import Iterator
 from threading import Event
 
 import bcrypt
 import pytest
-from auth_app.passwords import HASH_NICENESS, MAX_BYTES, Hasher, check_rules, needs_rehash, normalised
+from auth_app.passwords import MAX_BYTES, Hasher, check_rules, needs_rehash, normalised
 
 from shared.errors import Busy, PasswordTooCommon, PasswordTooLong, PasswordTooShort
 
@@ -152,10 +149,3 @@ async def test_a_failed_check_gives_its_place_back(hasher: Hasher) -> None:
         with pytest.raises(ValueError):
             await hasher.matches("correct horse", "not a hash")
     assert await hasher.hash("correct horse")
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have a priority of their own on Linux alone")
-async def test_hashes_come_after_everything_else(hasher: Hasher) -> None:
-    hashing = await hasher._run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-    here = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    assert (hashing, here) == (HASH_NICENESS, 0)
