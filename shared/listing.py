@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from .errors import Forbidden
+
 # How many rows are walked before the search turns round. A page of 51 fills on the way where one in 100 matches; where
 # fewer do, all that do can be looked up and sorted (docs/decisions/0019-walk-then-look-up.md).
 WINDOW = 5000
@@ -36,6 +38,11 @@ def page(table: str, *, within: str, matching: str, position: str, order: str) -
 
 
 def own(scope: dict[str, Any]) -> dict[str, Any]:
-    """The scope as one equality for each role, so that a list walks that role's index in its order."""
+    """The scope as one equality for each role, so that a list walks that role's index in its order.
+
+    For admins none is left, and so all is theirs; raises Forbidden for whoever has no such list.
+    """
+    if scope["caller_type"] not in ("admin", "doctor", "institution"):
+        raise Forbidden
     roles = {"caller_doctor_id": "doctor", "caller_institution_id": "institution"}
     return {name: scope["caller_id"] if scope["caller_type"] == role else None for name, role in roles.items()}

@@ -16,6 +16,7 @@ from shared.errors import Busy, PasswordTooCommon, PasswordTooLong, PasswordTooS
 
 PRODUCT = "predicthealth"
 MAX_BYTES = 72  # bcrypt reads no more; longer ones are refused, never cut
+
 Result = TypeVar("Result")
 
 
