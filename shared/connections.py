@@ -91,13 +91,15 @@ class BoundedConnection(HttpToolsProtocol):
         super().timeout_keep_alive_handler()
 
     def shutdown(self) -> None:
-        """Called when nobody can connect any more. A request may be on its way to an idle connection: let it come."""
+        """Called when nobody can connect any more. A request may be on its way to an idle connection: let it come.
+
+        A proxy ends a connection before the keep-alive time does, and so no request of its meets an end of ours.
+        """
         self._ending.closing = True
-        linger_seconds = min(self._ending.drain_seconds, 1.0)
-        if self._at_work or not linger_seconds:
+        if self._at_work or not self._ending.drain_seconds:
             super().shutdown()
-        else:
-            self.loop.call_later(linger_seconds, super().shutdown)
+        elif self.timeout_keep_alive_task is None:  # no request yet
+            self.loop.call_later(1.0, super().shutdown)
 
     def _await_header(self) -> None:
         self._header_timer = self.loop.call_later(self._settings.header_timeout_seconds, self.transport.abort)

@@ -181,8 +181,9 @@ def crowd(server: Server) -> Iterator[psycopg2.extensions.connection]:
     url = server.migrated()
     load(url, PATIENTS)
     connection = psycopg2.connect(url)
-    with connection, connection.cursor() as cursor:  # as a service's role has it
-        cursor.execute("SET random_page_cost = %s", (SETTINGS["random_page_cost"],))
+    with connection, connection.cursor() as cursor:  # as a service's role has them
+        for name in ("random_page_cost", "plan_cache_mode"):
+            cursor.execute("SELECT set_config(%s, %s, false)", (name, SETTINGS[name]))
     yield connection
     connection.close()
 
@@ -197,8 +198,7 @@ async def faults_of(crowd: psycopg2.extensions.connection, call: Call) -> list[s
             cursor.execute("SAVEPOINT before")
             if isinstance(statement, Prepared):
                 statement = statement.given(parameters)
-            if isinstance(statement, Prepared):  # by the plan that is made once, whatever the parameters are
-                cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+            if isinstance(statement, Prepared):
                 cursor.execute(statement.preparation)
                 statement = statement.execution
             cursor.execute("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) " + str(statement), parameters)

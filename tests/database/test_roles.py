@@ -172,6 +172,15 @@ def test_a_forbidden_statement_is_refused(service: str, statement: str, connect:
 
 
 @pytest.mark.parametrize("service", SERVICES)
+def test_what_a_role_prepares_is_planned_once(service: str, connect: Connect) -> None:
+    with connect(service).cursor() as cursor:
+        cursor.execute("PREPARE one (int) AS SELECT $1")
+        cursor.execute("EXECUTE one (1)")
+        cursor.execute("SELECT generic_plans, custom_plans FROM pg_prepared_statements")
+        assert cursor.fetchone() == (1, 0)
+
+
+@pytest.mark.parametrize("service", SERVICES)
 def test_each_role_has_the_rights_on_each_table_that_it_needs_and_no_others(service: str, connect: Connect) -> None:
     with connect(service).cursor() as cursor:
         cursor.execute(
