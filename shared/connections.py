@@ -11,6 +11,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from .context import request_id_of
+from .errors import BadRequest
+from .rendering import bare
 from .settings import Settings
 from .shutdown import Ending
 
@@ -89,6 +92,13 @@ class BoundedConnection(HttpToolsProtocol):
         if self.transport.get_write_buffer_size():
             self.transport.abort()
         super().timeout_keep_alive_handler()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP as everything else is answered, and hang up."""
+        fields, body = bare(BadRequest(), self._settings.default_language, "/", request_id_of(None))
+        head = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in fields), b"connection: close"]
+        self.transport.write(b"\r\n".join([*head, b"", body]))
+        self.transport.close()
 
     def shutdown(self) -> None:
         """Called when nobody can connect any more. A request may be on its way to an idle connection: let it come.

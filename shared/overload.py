@@ -5,7 +5,6 @@ answer, or refusing is all that the service does. This is therefore the first th
 no body, no log line of its own (one a second says how many there were).
 """
 
-import json
 import logging
 import time
 
@@ -16,8 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from .admission import UNLIMITED, Admission
 from .context import request_id_of
 from .errors import Busy
-from .headers import completed
 from .language import negotiate
+from .rendering import bare
 
 log = logging.getLogger(__name__)
 
@@ -50,15 +49,7 @@ class Doorkeeper:
         headers, problem = Headers(scope=scope), Busy()
         request_id = request_id_of(headers.get("x-request-id"))
         language = negotiate(headers.get("accept-language"), self._default_language)
-        body = json.dumps(problem.document(language, scope["path"], request_id)).encode()
-        fields = [
-            (b"content-type", b"application/problem+json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"content-language", language.encode()),
-            (b"cache-control", b"private, no-store"),
-            (b"retry-after", problem.headers["Retry-After"].encode()),
-        ]
-        fields = completed(fields, request_id, over_tls=False)
+        fields, body = bare(problem, language, scope["path"], request_id)
         await send({"type": "http.response.start", "status": problem.status, "headers": fields})
         await send({"type": "http.response.body", "body": body})
 

@@ -1,5 +1,6 @@
 """The one renderer: whatever goes wrong becomes a problem document (RFC 9457) in the language of the request."""
 
+import json
 import logging
 
 from fastapi import FastAPI, Request, Response
@@ -8,6 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from . import context, errors
+from .headers import RawHeaders, completed
 from .routes import NO_STORE
 from .validation import field_errors
 
@@ -40,6 +42,18 @@ def problem_response(request: Request, problem: errors.Problem) -> ProblemRespon
     return ProblemResponse(
         document, problem.status, {"Cache-Control": NO_STORE, "Content-Language": current.language, **problem.headers}
     )
+
+
+def bare(problem: errors.Problem, language: str, path: str, request_id: str) -> tuple[RawHeaders, bytes]:
+    """The headers (names in lower case) and the body of an answer to what has not come to be a `Request`."""
+    body = json.dumps(problem.document(language, path, request_id)).encode()
+    given = {"Cache-Control": NO_STORE, "Content-Language": language, **problem.headers}
+    fields = [(name.lower().encode(), value.encode()) for name, value in given.items()]
+    fields += [
+        (b"content-type", ProblemResponse.media_type.encode()),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    return completed(fields, request_id, over_tls=False), body
 
 
 async def _render(request: Request, exc: Exception) -> Response:
