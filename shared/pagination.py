@@ -4,12 +4,13 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, Field
 
 from .errors import InvalidCursor
+from .postgres import Row
 from .settings import Settings
 
 _SIGNATURE_BYTES = 16
@@ -61,15 +62,16 @@ class Cursors:
             raise InvalidCursor
         return list(position)
 
-    def cut(
-        self, resource: str, query: PageQuery, rows: Sequence[Item], key: Callable[[Item], Sequence[Any]]
-    ) -> tuple[Sequence[Item], str | None]:
-        """Of `limit + 1` rows read, the page and the cursor to the next one (None on the last page)."""
-        if len(rows) <= query.limit:
-            return rows, None
-        page = rows[: query.limit]
-        payload = json.dumps(list(key(page[-1])), default=str, separators=(",", ":")).encode()
-        return page, base64.urlsafe_b64encode(self._sign(resource, query, payload) + payload).decode()
+    def cut(self, resource: str, query: PageQuery, rows: list[Row], keys: Sequence[str]) -> Page[Row]:
+        """The page of `limit + 1` rows read; where more follow, with a cursor made of the columns `keys` of its last.
+
+        The rows become answers in the route's own model: here they are not looked at.
+        """
+        items, cursor = rows[: query.limit], None
+        if len(rows) > query.limit:
+            payload = json.dumps([items[-1][key] for key in keys], default=str, separators=(",", ":")).encode()
+            cursor = base64.urlsafe_b64encode(self._sign(resource, query, payload) + payload).decode()
+        return Page[Row].model_construct(items=items, next_cursor=cursor)
 
     def _sign(self, resource: str, query: PageQuery, payload: bytes) -> bytes:
         bound = json.dumps([self._service, resource, query.filters()], sort_keys=True).encode()

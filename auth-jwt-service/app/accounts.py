@@ -96,8 +96,7 @@ async def list_accounts(res: AuthResources, query: AccountQuery) -> Page[Row]:
     """The accounts that match, newest first."""
     after = res.cursors.read("users", query, 2)
     rows = await db.list_accounts(res.db, query.filters(), after, query.limit)
-    items, next_cursor = res.cursors.cut("users", query, rows, lambda row: (row["created_at"], row["id"]))
-    return Page[Row](items=list(items), next_cursor=next_cursor)
+    return res.cursors.cut("users", query, rows, ("created_at", "id"))
 
 
 async def get_account(res: AuthResources, user_id: UUID) -> Row:

@@ -50,5 +50,4 @@ async def list_events(res: AuthResources, caller: Caller, query: EventQuery) -> 
     bounds = {"from": filters.pop("since"), "to": filters.pop("until")}
     rows = await db.list_events(res.db, {**filters, **bounds}, after, query.limit)
     await audit.record(res.db, audit.parameters(res.service, caller, "read", "audit"))
-    items, next_cursor = res.cursors.cut("audit", query, rows, lambda row: (row["id"],))
-    return Page[Row](items=list(items), next_cursor=next_cursor)
+    return res.cursors.cut("audit", query, rows, ("id",))

@@ -27,5 +27,4 @@ async def list_appointments(res: ClientResources, caller: Caller, query: Appoint
     rows = await appointments_db.list_appointments(
         res.db, caller.user_id, query.date, query.status, after, query.limit, event
     )
-    items, next_cursor = res.cursors.cut("appointments", query, rows, lambda row: (row["starts_at"], row["id"]))
-    return Page[Row](items=list(items), next_cursor=next_cursor)
+    return res.cursors.cut("appointments", query, rows, ("starts_at", "id"))

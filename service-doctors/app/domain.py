@@ -204,8 +204,7 @@ async def list_doctors(res: ClientResources, caller: Caller, query: DoctorQuery)
     keys = db.SORT_KEYS[query.sort]
     after = res.cursors.read("doctors", query, len(keys))
     rows = await db.list_doctors(res.reader_of(query), scope_of(caller), query.filters(), after, query.limit)
-    items, next_cursor = res.cursors.cut("doctors", query, rows, lambda row: [row[key] for key in keys])
-    return Page[Row](items=list(items), next_cursor=next_cursor)
+    return res.cursors.cut("doctors", query, rows, keys)
 
 
 async def get_doctor(res: ClientResources, caller: Caller, doctor_id: UUID) -> Row:
@@ -307,11 +306,9 @@ async def list_patients(res: ClientResources, caller: Caller, query: PatientQuer
     event = audit.parameters(res.service, caller, "read", "patient_list")
     rows = await db.list_patients(res.db, caller.user_id, filters, after, query.limit, event)
     count = await db.count_patients(res.db, caller.user_id, filters)
-    patients, next_cursor = res.cursors.cut(
-        "patients", query, rows, lambda row: (row["last_key"], row["first_key"], row["id"])
-    )
-    summaries = [PatientSummary.model_validate(row) for row in patients]
-    return PatientList(patient_count=count, patients=summaries, next_cursor=next_cursor)
+    page = res.cursors.cut("patients", query, rows, ("last_key", "first_key", "id"))
+    summaries = [PatientSummary.model_validate(row) for row in page.items]
+    return PatientList(patient_count=count, patients=summaries, next_cursor=page.next_cursor)
 
 
 async def get_medical_record(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:

@@ -75,8 +75,7 @@ async def list_changes(res: ClientResources, caller: Caller, doctor_id: UUID, qu
     resource = f"status-changes/{doctor_id}"
     (after_id,) = res.cursors.read(resource, query, 1)
     rows = await statuses_db.list_changes(res.db, doctor_id, after_id, query.limit)
-    items, next_cursor = res.cursors.cut(resource, query, rows, lambda row: (row["id"],))
-    return Page[Row](items=list(items), next_cursor=next_cursor)
+    return res.cursors.cut(resource, query, rows, ("id",))
 
 
 async def _change(

@@ -65,5 +65,4 @@ async def list_accreditations(res: ClientResources, institution_id: UUID, query:
     resource = f"accreditations/{institution_id}"
     after = res.cursors.read(resource, query, 2)
     rows = await accreditations_db.list_accreditations(res.db, institution_id, after, query.limit)
-    items, next_cursor = res.cursors.cut(resource, query, rows, lambda row: (row["created_at"], row["id"]))
-    return Page[Row](items=list(items), next_cursor=next_cursor)
+    return res.cursors.cut(resource, query, rows, ("created_at", "id"))

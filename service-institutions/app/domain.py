@@ -252,8 +252,7 @@ async def list_institutions(res: ClientResources, query: InstitutionQuery) -> Pa
     keys = db.SORT_KEYS[query.sort]
     after = res.cursors.read("institutions", query, len(keys))
     rows = await db.list_institutions(res.reader_of(query), query.filters(), after, query.limit)
-    items, next_cursor = res.cursors.cut("institutions", query, rows, lambda row: [row[key] for key in keys])
-    return Page[Row](items=list(items), next_cursor=next_cursor)
+    return res.cursors.cut("institutions", query, rows, keys)
 
 
 async def get_institution(res: ClientResources, institution_id: UUID) -> Row:
@@ -322,11 +321,9 @@ async def list_doctors(res: ClientResources, caller: Caller, query: PageQuery) -
     """The calling institution's doctors by name."""
     after = res.cursors.read("doctors", query, 3)
     rows = await db.list_doctors(res.reader_of(query), caller.user_id, after, query.limit)
-    doctors, next_cursor = res.cursors.cut(
-        "doctors", query, rows, lambda row: (row["last_key"], row["first_key"], row["id"])
-    )
-    summaries = [DoctorSummary.model_validate({**row, "specialty": row["specialty_name"]}) for row in doctors]
-    return DoctorList(doctors=summaries, next_cursor=next_cursor)
+    page = res.cursors.cut("doctors", query, rows, ("last_key", "first_key", "id"))
+    summaries = [DoctorSummary.model_validate({**row, "specialty": row["specialty_name"]}) for row in page.items]
+    return DoctorList(doctors=summaries, next_cursor=page.next_cursor)
 
 
 async def list_patients(res: ClientResources, caller: Caller, query: PageQuery) -> PatientList:
@@ -334,8 +331,10 @@ async def list_patients(res: ClientResources, caller: Caller, query: PageQuery) 
     after = res.cursors.read("patients", query, 2)
     event = audit.parameters(res.service, caller, "read", "patient_list")
     rows = await db.list_patients(res.db, caller.user_id, after, query.limit, event)
-    patients, next_cursor = res.cursors.cut("patients", query, rows, lambda row: (row["created_at"], row["id"]))
-    return PatientList(patients=[PatientSummary.model_validate(row) for row in patients], next_cursor=next_cursor)
+    page = res.cursors.cut("patients", query, rows, ("created_at", "id"))
+    return PatientList(
+        patients=[PatientSummary.model_validate(row) for row in page.items], next_cursor=page.next_cursor
+    )
 
 
 async def list_institution_types(res: ClientResources) -> dict[str, Any]:

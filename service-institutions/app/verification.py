@@ -51,5 +51,4 @@ async def list_verifications(res: ClientResources, institution_id: UUID, query: 
     resource = f"verifications/{institution_id}"
     (after_id,) = res.cursors.read(resource, query, 1)
     rows = await verification_db.list_steps(res.db, institution_id, after_id, query.limit)
-    items, next_cursor = res.cursors.cut(resource, query, rows, lambda row: (row["id"],))
-    return Page[Row](items=list(items), next_cursor=next_cursor)
+    return res.cursors.cut(resource, query, rows, ("id",))

@@ -40,8 +40,7 @@ async def list_accesses(res: ClientResources, caller: Caller, patient_id: UUID, 
     after = res.cursors.read(place, query, 2)
     event = reading(res, caller, "access_log")
     rows = await access_log_db.list_accesses(res.db, patient_id, scope_of(caller), after, query.limit, event)
-    items, next_cursor = res.cursors.cut(place, query, rows, lambda row: (row["occurred_at"], row["event_id"]))
-    return Page[Row](items=[_named(row) for row in items], next_cursor=next_cursor)
+    return res.cursors.cut(place, query, [_named(row) for row in rows], ("occurred_at", "event_id"))
 
 
 def _named(row: Row) -> Row:

@@ -74,8 +74,9 @@ async def list_appointments(
     rows = await appointments_db.list_appointments(
         res.db, patient_id, scope_of(caller), filters, after, query.limit, event
     )
-    items, next_cursor = res.cursors.cut(resource, query, items_of(rows), lambda row: (row["starts_at"], row["id"]))
-    return Page[Row](items=[row["appointment"] for row in items], next_cursor=next_cursor)
+    page = res.cursors.cut(resource, query, items_of(rows), ("starts_at", "id"))
+    page.items = [row["appointment"] for row in page.items]
+    return page
 
 
 async def get_appointment(res: ClientResources, caller: Caller, patient_id: UUID, appointment_id: UUID) -> Row:

@@ -302,8 +302,7 @@ async def list_patients(res: ClientResources, caller: Caller, query: PatientQuer
     after = res.cursors.read("patients", query, len(keys))
     event = audit.parameters(res.service, caller, "read", "patient_list")
     rows = await db.list_patients(res.db, scope_of(caller), query.filters(), after, query.limit, event)
-    items, next_cursor = res.cursors.cut("patients", query, rows, lambda row: [row[key] for key in keys])
-    return Page[Row](items=[with_age(row) for row in items], next_cursor=next_cursor)
+    return res.cursors.cut("patients", query, [with_age(row) for row in rows], keys)
 
 
 async def get_patient(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:

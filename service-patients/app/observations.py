@@ -132,8 +132,7 @@ async def list_observations(
     rows = await observations_db.list_observations(
         res.db, patient_id, scope_of(caller), filters, after, query.limit, event
     )
-    items, next_cursor = res.cursors.cut(resource, query, items_of(rows), lambda row: (row["effective_at"], row["id"]))
-    return Page[Row](items=list(items), next_cursor=next_cursor)
+    return res.cursors.cut(resource, query, items_of(rows), ("effective_at", "id"))
 
 
 async def get_observation(res: ClientResources, caller: Caller, patient_id: UUID, observation_id: UUID) -> Row:

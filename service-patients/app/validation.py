@@ -59,8 +59,7 @@ async def list_steps(res: ClientResources, caller: Caller, patient_id: UUID, que
     (after_id,) = res.cursors.read(resource, query, 1)
     event = reading(res, caller, "validation")
     rows = await validation_db.list_steps(res.db, patient_id, scope_of(caller), after_id, query.limit, event)
-    items, next_cursor = res.cursors.cut(resource, query, items_of(rows), lambda row: (row["id"],))
-    return Page[Row](items=list(items), next_cursor=next_cursor)
+    return res.cursors.cut(resource, query, items_of(rows), ("id",))
 
 
 def next_status(status: ValidationStatus, has_doctor: bool, has_institution: bool) -> ValidationStatus:

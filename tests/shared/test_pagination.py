@@ -19,7 +19,7 @@ def cursors(service: str = "service-x", key: str = "k" * 32) -> Cursors:
 
 def next_cursor(query: Query, of: Cursors | None = None) -> str:
     rows = [{"at": datetime(2026, 1, 1, tzinfo=UTC), "id": uuid4()} for _ in range(query.limit + 1)]
-    _, cursor = (of or cursors()).cut("things", query, rows, lambda row: (row["at"], row["id"]))
+    cursor = (of or cursors()).cut("things", query, rows, ("at", "id")).next_cursor
     assert cursor
     return cursor
 
@@ -29,14 +29,14 @@ def test_the_first_page_has_no_position() -> None:
 
 
 def test_the_last_page_has_no_cursor() -> None:
-    rows, cursor = cursors().cut("things", Query(limit=2), [1, 2], lambda row: (row,))
-    assert (list(rows), cursor) == ([1, 2], None)
+    page = cursors().cut("things", Query(limit=2), [{"id": 1}, {"id": 2}], ("id",))
+    assert (page.items, page.next_cursor) == ([{"id": 1}, {"id": 2}], None)
 
 
 def test_a_cursor_leads_to_the_last_row_of_its_page() -> None:
-    rows, cursor = cursors().cut("things", Query(limit=2), [1, 2, 3], lambda row: (row,))
-    assert list(rows) == [1, 2]
-    assert cursors().read("things", Query(limit=50, cursor=cursor), 1) == [2]
+    page = cursors().cut("things", Query(limit=2), [{"id": 1}, {"id": 2}, {"id": 3}], ("id",))
+    assert page.items == [{"id": 1}, {"id": 2}]
+    assert cursors().read("things", Query(limit=50, cursor=page.next_cursor), 1) == [2]
 
 
 def test_a_cursor_belongs_to_its_filters_its_list_its_service_and_its_key() -> None:
