@@ -4,8 +4,9 @@ import json
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -29,16 +30,30 @@ LIMIT_SECONDS = 900
 
 
 class Compose:
-    """The fleet in containers, as tests know a fleet: `urls` and `database_url`; `demo` is what the demo printed."""
+    """The fleet in containers, as tests know a fleet: `urls` and `database_url`; `demo` is what the demo printed.
 
-    def __init__(self, folder: Path) -> None:
+    `files` stand beside docker-compose.yml, `settings` in the `.env`; several fleets need a `name` each.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str = PROJECT,
+        files: Sequence[str] = (),
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         ports = {name: free_port() for name in [*SERVICES, "postgres"]}
         self.urls = {name: f"http://127.0.0.1:{ports[name]}" for name in SERVICES}
         self._env_file = folder / "env"
+        self._environment = {
+            "COMPOSE_PROJECT_NAME": name,
+            "COMPOSE_FILE": ":".join(["docker-compose.yml", "tests/compose/published.yml", *files]),
+            "COMPOSE_ENV_FILES": str(self._env_file),
+        }
         chosen = {f"{name.upper()}_PORT": str(port) for name, port in ports.items()}
         # Not the names, the network and the images of a fleet that runs here for its users.
-        prefix = f"10.{200 + secrets.randbelow(50)}"
-        chosen |= {"NETWORK_NAME": PROJECT, "NETWORK_PREFIX": prefix, "IMAGE_TAG": "test"}
+        prefix = f"10.{100 + secrets.randbelow(150)}"
+        chosen |= {"NETWORK_NAME": name, "NETWORK_PREFIX": prefix, "IMAGE_TAG": "test", **settings}
         chosen |= {"ADMIN_EMAIL": ADMIN_EMAIL, "ADMIN_PASSWORD": f'"{ADMIN_PASSWORD}"'}
         lines = "".join(f"{name}={value}\n" for name, value in chosen.items())
         self._env_file.write_text(text() + lines, encoding="utf-8")
@@ -48,18 +63,20 @@ class Compose:
 
     def __call__(self, *arguments: str) -> str:
         """Run a command of docker compose; its standard output."""
-        files = ["-f", "docker-compose.yml", "-f", "tests/compose/published.yml"]
-        options = ["-p", PROJECT, "--env-file", str(self._env_file), "--progress", "plain"]
-        return run("docker", "compose", *options, *files, *arguments)
+        return run("docker", "compose", *arguments, **self._environment)
 
-    def start(self) -> None:
+    def shell(self, script: str) -> str:
+        """Run commands of the runbook as its reader would."""
+        return run("bash", "-c", script, **self._environment)
+
+    def start(self, *options: str) -> None:
         """Build and start everything and load the demo."""
-        self("up", "--detach", "--build", "--wait")
+        self("up", "--detach", "--build", "--wait", *options)
         self.demo = self("run", "--rm", "--no-TTY", "demo")
 
     def container(self, service: str) -> dict[str, Any]:
-        """What Docker knows of a service's container."""
-        found: list[dict[str, Any]] = json.loads(run("docker", "inspect", self("ps", "-aq", service).strip()))
+        """What Docker knows of a service's container, the first of several."""
+        found: list[dict[str, Any]] = json.loads(run("docker", "inspect", *self("ps", "-aq", service).split()))
         return found[0]
 
     def remove(self) -> None:
@@ -67,10 +84,10 @@ class Compose:
         self("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5")
 
 
-def run(*command: str) -> str:
+def run(*command: str, **settings: str) -> str:
     """Run a command in the checkout; its standard output. What it said goes into the failure."""
     # The user's own settings of compose would mix with ours.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")} | settings
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False
     )
