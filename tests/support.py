@@ -126,6 +126,12 @@ def patient_body(**fields: Any) -> dict[str, Any]:
     } | fields
 
 
+def answer_of(response: httpx.Response, status: int = 200) -> Any:
+    """What an answer of this status says."""
+    assert response.status_code == status, response.text
+    return response.json()
+
+
 def assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     """The answer is the problem document of the contract, with this status and code; the document."""
     assert answer.status_code == status, answer.text

@@ -19,9 +19,45 @@ from shared.text import Email, Phone, PostalCode, Text
 
 from . import contacts_db, db
 from .contacts_db import Kind
-from .domain import AddressContact, EmailContact, PhoneContact
 from .errors import LastEmail
 from .scope import answered_before, scope_of, writing
+
+
+class EmailContact(BaseModel):
+    """An e-mail of the patient."""
+
+    id: UUID
+    email_address: str
+    email_type: str
+    is_primary: bool
+    is_verified: bool
+
+
+class PhoneContact(BaseModel):
+    """A phone of the patient."""
+
+    id: UUID
+    phone_number: str
+    phone_type: str
+    is_primary: bool
+    is_verified: bool
+
+
+class AddressContact(BaseModel):
+    """An address of the patient."""
+
+    id: UUID
+    street_address: str
+    neighborhood: str | None
+    city: str
+    postal_code: str | None
+    address_type: str
+    is_primary: bool
+    is_verified: bool
+    region_id: int | None
+    region_name: str | None
+    country_id: int | None
+    country_name: str | None
 
 
 class NewContact(Body):

@@ -1,4 +1,4 @@
-"""Patients, what their records say and who cares for them: the models, the rules and the use cases."""
+"""Patients: the models, the rules and the use cases, from creation to restoring."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
@@ -10,39 +10,36 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from shared import associations, audit, contacts, etag, idempotency
-from shared.appointments import Appointment, cancel_void
+from shared.appointments import cancel_void
 from shared.caller import Caller
-from shared.context import current
 from shared.dates import Day
 from shared.errors import EmailTaken, Forbidden, PatientNotFound
 from shared.pagination import Page, PageQuery
 from shared.postgres import Executor, Row
-from shared.record import HealthProfile, RiskLevel, ValidationStatus
+from shared.record import HealthProfile, ValidationStatus
 from shared.resources import ClientResources
 from shared.schemas import ABSENT, Body, CatalogueId, ContactEmail, Update
 from shared.text import Name, Note, Password, Phone, Search
 
 from . import db, indicators, scores, smoking
-from .activity import Activity, describe
 from .errors import AssociationRequired, BeforeBirth, EmergencyContactIncomplete, PossibleDuplicate
-from .indicators import BmiClass
 from .scope import answered_before, reading, scope_of, writing
-from .scores import CardiovascularRiskDetail, HealthScoreDetail
 
 
-def _today() -> date:
+def today() -> date:
+    """The day by which ages and bounds are reckoned: UTC's."""
     return datetime.now(UTC).date()
 
 
 def _not_in_the_future(value: date) -> date:
-    if value > _today():
+    if value > today():
         sentences = {"es": "No puede estar en el futuro.", "en": "Cannot be in the future."}
         raise PydanticCustomError("in_the_future", "is in the future", sentences)
     return value
 
 
 def _within_a_lifetime(value: date) -> date:
-    if indicators.is_beyond_life(value, _today()):
+    if indicators.is_beyond_life(value, today()):
         years = indicators.LONGEST_LIFE_YEARS
         sentences = {"es": f"Fue hace más de {years} años.", "en": f"Was more than {years} years ago."}
         raise PydanticCustomError("too_long_ago", "is too long ago", sentences)
@@ -155,147 +152,6 @@ class PatientQuery(PageQuery):
     born_before: Day | None = None
 
 
-class DashboardPatient(BaseModel):
-    """Whose dashboard it is, and what is known of its life; height and weight are the newest on record."""
-
-    first_name: str
-    last_name: str
-    date_of_birth: date
-    is_smoker: bool | None
-    consumes_alcohol: bool | None
-    physical_activity_minutes_weekly: int | None
-    height_cm: float | None
-    weight_kg: float | None
-
-
-class DashboardMedication(BaseModel):
-    """A medication that the patient takes now."""
-
-    name: str
-    dosage: str | None
-    frequency: str | None
-
-
-class DashboardCondition(BaseModel):
-    """A condition that lasts."""
-
-    name: str
-
-
-class Dashboard(BaseModel):
-    """A patient at a glance, its scores as of today."""
-
-    patient: DashboardPatient
-    health_score: int | None = Field(description="Life's Essential 8 over the components with data, 0-100.")
-    health_score_detail: HealthScoreDetail
-    cardiovascular_risk: CardiovascularRiskDetail
-    age: int
-    bmi: float | None = Field(description="kg/m², one decimal.")
-    bmi_classification: str | None = Field(description="The label of `bmi_class`, in the language of the request.")
-    bmi_class: BmiClass | None = Field(description="WHO's class for adults; null under 20 years.")
-    risk_level: RiskLevel = Field(description="From the exact health score; `unknown` without one.")
-    medications: list[DashboardMedication]
-    conditions: list[DashboardCondition]
-    appointments: list[Appointment] = Field(description="The next five that are scheduled or confirmed.")
-    recent_activity: list[Activity] = Field(description="The last ten events, newest first.")
-
-
-class CareTeamDoctor(BaseModel):
-    """The patient's doctor."""
-
-    id: UUID
-    first_name: str
-    last_name: str
-    years_experience: int | None
-    specialty: str | None
-    email: str | None
-    phone: str | None
-
-
-class CareTeamAddress(BaseModel):
-    """Where the institution is."""
-
-    street: str
-    city: str
-    region: str | None
-    country: str | None
-    postal_code: str | None
-
-
-class CareTeamInstitution(BaseModel):
-    """The patient's institution."""
-
-    id: UUID
-    name: str
-    type: str
-    website: str | None
-    email: str | None
-    phone: str | None
-    address: CareTeamAddress | None
-
-
-class CareTeam(BaseModel):
-    """Who cares for a patient."""
-
-    doctor: CareTeamDoctor | None
-    institution: CareTeamInstitution | None
-
-
-class PersonalInfo(BaseModel):
-    """Who the patient is."""
-
-    first_name: str
-    last_name: str
-    date_of_birth: date
-    primary_email: str | None
-
-
-class EmailContact(BaseModel):
-    """An e-mail of the patient."""
-
-    id: UUID
-    email_address: str
-    email_type: str
-    is_primary: bool
-    is_verified: bool
-
-
-class PhoneContact(BaseModel):
-    """A phone of the patient."""
-
-    id: UUID
-    phone_number: str
-    phone_type: str
-    is_primary: bool
-    is_verified: bool
-
-
-class AddressContact(BaseModel):
-    """An address of the patient."""
-
-    id: UUID
-    street_address: str
-    neighborhood: str | None
-    city: str
-    postal_code: str | None
-    address_type: str
-    is_primary: bool
-    is_verified: bool
-    region_id: int | None
-    region_name: str | None
-    country_id: int | None
-    country_name: str | None
-
-
-class Profile(BaseModel):
-    """A patient and how to reach it; of each kind of contact the primary first."""
-
-    personal_info: PersonalInfo
-    emails: list[EmailContact]
-    phones: list[PhoneContact]
-    addresses: list[AddressContact]
-
-
 async def list_patients(res: ClientResources, caller: Caller, query: PatientQuery) -> Page[Row]:
     """The patients that the caller may know: all for an admin, else its own; recorded in the audit trail."""
     keys = db.SORT_KEYS[query.sort]
@@ -307,9 +163,7 @@ async def list_patients(res: ClientResources, caller: Caller, query: PatientQuer
 
 async def get_patient(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
     """A patient that the caller may know; recorded in the audit trail. Raises PatientNotFound."""
-    return with_age(
-        _found(await db.find_patient(res.db, patient_id, scope_of(caller), reading(res, caller, "patient")))
-    )
+    return with_age(found(await db.find_patient(res.db, patient_id, scope_of(caller), reading(res, caller, "patient"))))
 
 
 async def create_patient(
@@ -399,36 +253,6 @@ async def restore_patient(res: ClientResources, caller: Caller, patient_id: UUID
         return with_age(await db.get_patient(tx, patient_id))
 
 
-async def get_dashboard(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
-    """A patient at a glance; recorded in the audit trail. Raises PatientNotFound."""
-    row = _found(await db.find_dashboard(res.db, patient_id, scope_of(caller), reading(res, caller, "dashboard")))
-    today = _today()
-    age, scored = indicators.age(row["date_of_birth"], today), scores.assess(row["score_inputs"], today)
-    bmi = indicators.bmi(scored["height_cm"], scored["weight_kg"])
-    bmi_class = indicators.bmi_class(bmi, age)
-    label = indicators.bmi_classification(bmi_class, current().language)
-    computed = {"age": age, "bmi": indicators.rounded(bmi), "bmi_class": bmi_class, "bmi_classification": label}
-    activity = describe(row["recent_activity"], current().language)
-    return {**row, **scored, "patient": {**row, **scored}, "recent_activity": activity, **computed}
-
-
-async def get_medical_record(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
-    """A patient's clinical record; recorded in the audit trail. Raises PatientNotFound."""
-    event = reading(res, caller, "medical_record")
-    return _found(await db.find_medical_record(res.db, patient_id, scope_of(caller), event))
-
-
-async def get_care_team(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
-    """A patient's doctor and institution; recorded in the audit trail. Raises PatientNotFound."""
-    return _found(await db.find_care_team(res.db, patient_id, scope_of(caller), reading(res, caller, "care_team")))
-
-
-async def get_profile(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:
-    """A patient's name and contacts; recorded in the audit trail. Raises PatientNotFound."""
-    row = _found(await db.find_profile(res.db, patient_id, scope_of(caller), reading(res, caller, "profile")))
-    return {**row, "personal_info": row}
-
-
 def owners_of(caller: Caller, doctor_id: UUID | None, institution_id: UUID | None) -> dict[str, UUID | None]:
     """Whom a new patient belongs to: the calling doctor or institution is one of them.
 
@@ -487,12 +311,13 @@ async def _hold_owners(tx: Executor, owners: dict[str, UUID | None]) -> None:
         await associations.hold_doctor(tx, doctor_id)
 
 
-def _found(row: Row | None) -> Row:
+def with_age(patient: Row) -> Row:
+    """A patient's row with its `age` today."""
+    return {**patient, "age": indicators.age(patient["date_of_birth"], today())}
+
+
+def found(row: Row | None) -> Row:
+    """A row that was asked for. Raises PatientNotFound where there is none."""
     if row is None:
         raise PatientNotFound
     return row
-
-
-def with_age(patient: Row) -> Row:
-    """A patient's row with its `age` today."""
-    return {**patient, "age": indicators.age(patient["date_of_birth"], _today())}

@@ -29,6 +29,7 @@ from . import (
     domain,
     health_profile,
     observations,
+    overview,
     record,
     record_db,
     validation,
@@ -116,28 +117,28 @@ async def restore_patient(patient_id: UUID, caller: AdminCaller, res: Res) -> di
     return await domain.restore_patient(res, caller, patient_id)
 
 
-@router.get("/api/v1/patients/{patient_id}/dashboard", response_model=domain.Dashboard, tags=["record"])
+@router.get("/api/v1/patients/{patient_id}/dashboard", response_model=overview.Dashboard, tags=["record"])
 async def get_dashboard(patient_id: UUID, caller: AnyCaller, res: Res) -> dict[str, Any]:
     """A patient at a glance: scores and what they come from, present medications and conditions, what comes next."""
-    return await domain.get_dashboard(res, caller, patient_id)
+    return await overview.get_dashboard(res, caller, patient_id)
 
 
 @router.get("/api/v1/patients/{patient_id}/medical-record", response_model=MedicalRecord, tags=["record"])
 async def get_medical_record(patient_id: UUID, caller: AnyCaller, res: Res) -> dict[str, Any]:
     """A patient's clinical record."""
-    return await domain.get_medical_record(res, caller, patient_id)
+    return await overview.get_medical_record(res, caller, patient_id)
 
 
-@router.get("/api/v1/patients/{patient_id}/care-team", response_model=domain.CareTeam, tags=["record"])
+@router.get("/api/v1/patients/{patient_id}/care-team", response_model=overview.CareTeam, tags=["record"])
 async def get_care_team(patient_id: UUID, caller: AnyCaller, res: Res) -> dict[str, Any]:
     """A patient's doctor and institution; null for one that it does not have."""
-    return await domain.get_care_team(res, caller, patient_id)
+    return await overview.get_care_team(res, caller, patient_id)
 
 
-@router.get("/api/v1/patients/{patient_id}/profile", response_model=domain.Profile, tags=["record"])
+@router.get("/api/v1/patients/{patient_id}/profile", response_model=overview.Profile, tags=["record"])
 async def get_profile(patient_id: UUID, caller: AnyCaller, res: Res) -> dict[str, Any]:
     """A patient's name and contacts."""
-    return await domain.get_profile(res, caller, patient_id)
+    return await overview.get_profile(res, caller, patient_id)
 
 
 # The health profile.
@@ -275,7 +276,7 @@ async def delete_family_history(patient_id: UUID, entry_id: UUID, caller: Record
 
 
 @router.post(
-    "/api/v1/patients/{patient_id}/emails", status_code=201, response_model=domain.EmailContact, tags=["contacts"]
+    "/api/v1/patients/{patient_id}/emails", status_code=201, response_model=contacts.EmailContact, tags=["contacts"]
 )
 @refuses(AlreadyRecorded)
 async def add_email(
@@ -295,7 +296,7 @@ async def delete_email(patient_id: UUID, contact_id: UUID, caller: ContactWriter
 
 
 @router.post(
-    "/api/v1/patients/{patient_id}/phones", status_code=201, response_model=domain.PhoneContact, tags=["contacts"]
+    "/api/v1/patients/{patient_id}/phones", status_code=201, response_model=contacts.PhoneContact, tags=["contacts"]
 )
 @refuses(AlreadyRecorded)
 async def add_phone(
@@ -314,7 +315,10 @@ async def delete_phone(patient_id: UUID, contact_id: UUID, caller: ContactWriter
 
 
 @router.post(
-    "/api/v1/patients/{patient_id}/addresses", status_code=201, response_model=domain.AddressContact, tags=["contacts"]
+    "/api/v1/patients/{patient_id}/addresses",
+    status_code=201,
+    response_model=contacts.AddressContact,
+    tags=["contacts"],
 )
 @refuses(AlreadyRecorded)
 async def add_address(

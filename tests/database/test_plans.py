@@ -16,7 +16,7 @@ from doctors_app import db as doctors
 from institutions_app import db as institutions
 from patients_app import appointments_db as patient_appointments_db
 from patients_app import db as patients
-from patients_app import observations_db
+from patients_app import observations_db, overview_db
 from psycopg2.extras import RealDictCursor
 
 from database.roles import SETTINGS
@@ -160,8 +160,8 @@ def parts_of_a_patient() -> Iterator[tuple[str, Call]]:
     scope = {"caller_type": "admin", "caller_id": admin.user_id}
     whose = {"patient_id": patient_id, "scope": scope, "event": event_of(admin)}
     for find in (
-        *(patients.find_patient, patients.find_dashboard, patients.find_medical_record),
-        *(patients.find_care_team, patients.find_profile),
+        *(patients.find_patient, overview_db.find_dashboard, overview_db.find_medical_record),
+        *(overview_db.find_care_team, overview_db.find_profile),
     ):
         yield find.__name__, partial(find, **whose)
     person = {"first_name": "María", "last_name": "García", "date_of_birth": date(1980, 1, 1)}

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import pytest
 from psycopg2.extras import RealDictCursor
 
+from shared import audit
+from shared.caller import Caller
 from tests.support import Api, User
 
 HEALTH_PROFILE: dict[str, Any] = {
@@ -87,3 +90,21 @@ def add_record(owner: RealDictCursor, patient_id: str) -> None:
         """,
         {"id": patient_id},
     )
+
+
+def scope_of(user: User) -> dict[str, Any]:
+    """The scope of a caller, as SQL takes it."""
+    return {"caller_type": user.user_type, "caller_id": UUID(user.id)}
+
+
+def event_of(user: User, resource: str = "patient") -> dict[str, Any]:
+    """The audit event of a look of a caller."""
+    return audit.parameters("service-patients", Caller(user.user_type, UUID(user.id)), "read", resource)
+
+
+def events_of(owner: RealDictCursor, user: User, resource: str) -> list[list[UUID]]:
+    """The patients of each event that a user caused, in order."""
+    owner.execute(
+        "SELECT patient_ids FROM audit_events WHERE actor_id = %s AND resource = %s ORDER BY id", (user.id, resource)
+    )
+    return [[UUID(str(one)) for one in row["patient_ids"]] for row in owner.fetchall()]

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
 from patients_app import access_log_db
 from psycopg2.extras import RealDictCursor
@@ -13,18 +12,13 @@ from psycopg2.extras import RealDictCursor
 from shared import audit
 from shared.caller import Caller
 from tests.patients.conftest import Care
-from tests.support import Api, assert_problem
+from tests.support import Api, answer_of, assert_problem
 
 FIELDS = {"actor_type", "actor_id", "actor_name", "action", "resource", "occurred_at", "request_id"}
 
 
-def _answer(response: httpx.Response, status: int = 200) -> Any:
-    assert response.status_code == status, response.text
-    return response.json()
-
-
 def _log(care: Care, **parameters: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = _answer(care.patient.patients.get(f"{care.path}/access-log", params=parameters))[
+    found: list[dict[str, Any]] = answer_of(care.patient.patients.get(f"{care.path}/access-log", params=parameters))[
         "items"
     ]
     return found
@@ -42,11 +36,11 @@ def own(api: Api, care: Care) -> Care:
 
 def test_a_patient_reads_who_saw_and_changed_its_data_newest_first(api: Api, own: Care) -> None:
     before = datetime.now(UTC)
-    _answer(own.doctor.patients.get(f"{own.path}/medical-record", headers={"X-Request-ID": "the-look"}))
-    _answer(own.doctor.doctors.get(f"/api/v1/doctors/me/patients/{own.patient.id}/medical-record"))
-    _answer(own.institution.patients.get(own.path))
-    _answer(own.doctor.patients.post(f"{own.path}/conditions", json={"name": "Asma"}), 201)
-    _answer(api.admin.patients.put(own.path, json={"first_name": "Luz"}))
+    answer_of(own.doctor.patients.get(f"{own.path}/medical-record", headers={"X-Request-ID": "the-look"}))
+    answer_of(own.doctor.doctors.get(f"/api/v1/doctors/me/patients/{own.patient.id}/medical-record"))
+    answer_of(own.institution.patients.get(own.path))
+    answer_of(own.doctor.patients.post(f"{own.path}/conditions", json={"name": "Asma"}), 201)
+    answer_of(api.admin.patients.put(own.path, json={"first_name": "Luz"}))
     items = _log(own)
     assert all(set(item) == FIELDS for item in items)
     assert _deeds(items) == [
@@ -69,7 +63,7 @@ def test_a_patient_reads_who_saw_and_changed_its_data_newest_first(api: Api, own
 
 
 def test_attempts_that_failed_are_no_accesses(api: Api, own: Care) -> None:
-    _answer(own.patient.patients.get(own.path))
+    answer_of(own.patient.patients.get(own.path))
     before = _deeds(_log(own))
     credentials = {"email": own.patient.email, "password": "not the password"}
     assert_problem(api.anonymous.patients.post("/auth/login", json=credentials), 401, "invalid_credentials")
@@ -82,19 +76,19 @@ def test_attempts_that_failed_are_no_accesses(api: Api, own: Care) -> None:
 )
 def test_people_and_places_have_their_names_and_admins_a_label(api: Api, own: Care, language: str, admin: str) -> None:
     for user in (api.admin, own.institution, own.doctor, own.patient):
-        _answer(user.patients.get(own.path))
+        answer_of(user.patients.get(own.path))
     answer = own.patient.patients.get(f"{own.path}/access-log", headers={"Accept-Language": language})
-    names = [item["actor_name"] for item in _answer(answer)["items"]][:4]
-    patient = _answer(own.patient.patients.get(own.path))
-    doctor = _answer(api.admin.doctors.get(f"/api/v1/doctors/{own.doctor.id}"))
-    institution = _answer(api.admin.institutions.get(f"/api/v1/institutions/{own.institution.id}"))
+    names = [item["actor_name"] for item in answer_of(answer)["items"]][:4]
+    patient = answer_of(own.patient.patients.get(own.path))
+    doctor = answer_of(api.admin.doctors.get(f"/api/v1/doctors/{own.doctor.id}"))
+    institution = answer_of(api.admin.institutions.get(f"/api/v1/institutions/{own.institution.id}"))
     people = [f"{one['first_name']} {one['last_name']}" for one in (patient, doctor)]
     assert names == [*people, institution["name"], admin]
 
 
 def test_the_log_is_read_by_the_patient_itself_and_admins_alone(api: Api, care: Care, others: Care) -> None:
     path = f"{care.path}/access-log"
-    assert _answer(api.admin.patients.get(path))["items"]
+    assert answer_of(api.admin.patients.get(path))["items"]
     assert_problem(api.anonymous.patients.get(path), 401, "unauthenticated")
     for user in (care.doctor, care.institution, others.doctor, others.institution):
         assert_problem(user.patients.get(path), 403, "forbidden")
@@ -103,19 +97,19 @@ def test_the_log_is_read_by_the_patient_itself_and_admins_alone(api: Api, care: 
 
 
 def test_a_list_of_patients_is_a_look_at_each_that_it_showed(own: Care) -> None:
-    _answer(own.doctor.patients.get("/api/v1/patients", params={"limit": 1}))
+    answer_of(own.doctor.patients.get("/api/v1/patients", params={"limit": 1}))
     assert _deeds(_log(own))[0] == ("doctor", "read", "patient_list")
     before = len(_log(own))
-    _answer(own.doctor.patients.get("/api/v1/patients", params={"q": "nobody of this name"}))
+    answer_of(own.doctor.patients.get("/api/v1/patients", params={"q": "nobody of this name"}))
     assert len(_log(own)) == before + 1
 
 
 def test_the_log_is_walked_page_by_page_while_it_grows(own: Care) -> None:
     for number in range(6):
-        _answer(own.doctor.patients.get(own.path, headers={"X-Request-ID": f"look-{number}"}))
+        answer_of(own.doctor.patients.get(own.path, headers={"X-Request-ID": f"look-{number}"}))
     path, cursor, seen = f"{own.path}/access-log", None, []
     for _ in range(10):
-        page = _answer(own.patient.patients.get(path, params={"limit": 2} | ({"cursor": cursor} if cursor else {})))
+        page = answer_of(own.patient.patients.get(path, params={"limit": 2} | ({"cursor": cursor} if cursor else {})))
         assert len(page["items"]) <= 2
         seen += page["items"]
         if (cursor := page["next_cursor"]) is None:
@@ -131,7 +125,7 @@ def test_the_log_is_walked_page_by_page_while_it_grows(own: Care) -> None:
 
 
 def test_a_cursor_is_one_patients_and_cannot_be_made_up(api: Api, own: Care, care: Care) -> None:
-    cursor = _answer(api.admin.patients.get(f"{own.path}/access-log", params={"limit": 1}))["next_cursor"]
+    cursor = answer_of(api.admin.patients.get(f"{own.path}/access-log", params={"limit": 1}))["next_cursor"]
     for path, given in ((care.path, cursor), (own.path, cursor[:-4] + "AAA="), (own.path, "x")):
         answer = api.admin.patients.get(f"{path}/access-log", params={"limit": 1, "cursor": given})
         assert_problem(answer, 400, "invalid_cursor")

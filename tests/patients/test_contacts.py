@@ -10,7 +10,7 @@ import pytest
 from psycopg2.extras import RealDictCursor
 
 from tests.patients.conftest import Care
-from tests.support import PASSWORD, Api, assert_problem, unique
+from tests.support import PASSWORD, Api, answer_of, assert_problem, unique
 
 KINDS = ["emails", "phones", "addresses"]
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -24,11 +24,6 @@ PLACE = {
     "country_name": None,
     "postal_code": "72000",
 }
-
-
-def _answer(response: httpx.Response, status: int = 200) -> Any:
-    assert response.status_code == status, response.text
-    return response.json()
 
 
 def _fields(response: httpx.Response) -> set[str]:
@@ -50,13 +45,15 @@ def _body(kind: str, **fields: Any) -> dict[str, Any]:
 
 def _contacts(care: Care, kind: str) -> list[dict[str, Any]]:
     """The contacts of the profile; exactly one is primary where there are any, and it comes first."""
-    found: list[dict[str, Any]] = _answer(care.patient.patients.get(f"{care.path}/profile"))[kind]
+    found: list[dict[str, Any]] = answer_of(care.patient.patients.get(f"{care.path}/profile"))[kind]
     assert [contact["is_primary"] for contact in found] == [True, *[False] * (len(found) - 1)][: len(found)]
     return found
 
 
 def _add(care: Care, kind: str, **fields: Any) -> dict[str, Any]:
-    answer: dict[str, Any] = _answer(care.patient.patients.post(f"{care.path}/{kind}", json=_body(kind, **fields)), 201)
+    answer: dict[str, Any] = answer_of(
+        care.patient.patients.post(f"{care.path}/{kind}", json=_body(kind, **fields)), 201
+    )
     return answer
 
 
@@ -72,7 +69,7 @@ def test_contacts_are_added_as_the_profile_shows_them(own: Care) -> None:
     address = {name: value for name, value in PLACE.items() if not name.endswith("_name")} | {"address_type": "work"}
     for kind, body, shown in (("emails", email, email), ("phones", phone, phone), ("addresses", address, PLACE)):
         answer = own.patient.patients.post(f"{own.path}/{kind}", json=body)
-        contact = _answer(answer, 201)
+        contact = answer_of(answer, 201)
         assert answer.headers["location"] == f"{own.path}/{kind}/{contact['id']}"
         assert UUID(contact["id"]) and contact["is_primary"] == (kind != "emails") and not contact["is_verified"]
         assert set(contact) == {"id", "is_primary", "is_verified", *body, *shown}
@@ -91,7 +88,7 @@ def test_contacts_are_changed_by_the_patient_itself_its_institution_and_an_admin
     api: Api, own: Care, kind: str
 ) -> None:
     for user in (own.patient, own.institution, api.admin):
-        contact = _answer(user.patients.post(f"{own.path}/{kind}", json=_body(kind)), 201)
+        contact = answer_of(user.patients.post(f"{own.path}/{kind}", json=_body(kind)), 201)
         assert user.patients.delete(f"{own.path}/{kind}/{contact['id']}").status_code == 204
     assert len(_contacts(own, kind)) == (kind == "emails")
 
@@ -194,7 +191,7 @@ def test_a_region_says_its_country_and_lies_in_no_other(own: Care, owner: RealDi
     elsewhere = owner.fetchone()["id"]
     body = _body("addresses", region_id=region["id"])
     post = own.patient.patients.post
-    address = _answer(post(f"{own.path}/addresses", json=body, headers={"Accept-Language": "en"}), 201)
+    address = answer_of(post(f"{own.path}/addresses", json=body, headers={"Accept-Language": "en"}), 201)
     assert (address["region_name"], address["country_id"]) == (region["name"], region["country_id"])
     assert address["country_name"] == region["name_en"]
     assert _fields(post(f"{own.path}/addresses", json={**body, "country_id": elsewhere})) == {"region_id"}
@@ -206,7 +203,7 @@ def test_the_login_stays_the_accounts_own_email_whichever_is_primary(
 ) -> None:
     login = own.patient.email
     new = _add(own, "emails", is_primary=True)
-    assert _answer(own.patient.patients.get(own.path))["contact_email"] == new["email_address"]
+    assert answer_of(own.patient.patients.get(own.path))["contact_email"] == new["email_address"]
     first = next(contact for contact in _contacts(own, "emails") if contact["email_address"] == login)
     assert own.patient.patients.delete(f"{own.path}/emails/{first['id']}").status_code == 204
     assert api.log_in("patients", login).id == own.patient.id
@@ -218,10 +215,10 @@ def test_the_login_stays_the_accounts_own_email_whichever_is_primary(
 
 def test_clearing_the_contact_phone_promotes_the_oldest_other_one(own: Care) -> None:
     first, second, third = (_add(own, "phones")["phone_number"] for _ in range(3))
-    patient = _answer(own.patient.patients.put(own.path, json={"contact_phone": None}))
+    patient = answer_of(own.patient.patients.put(own.path, json={"contact_phone": None}))
     assert patient["contact_phone"] == second
     assert [contact["phone_number"] for contact in _contacts(own, "phones")] == [second, third]
-    patient = _answer(own.patient.patients.put(own.path, json={"contact_phone": first}))
+    patient = answer_of(own.patient.patients.put(own.path, json={"contact_phone": first}))
     assert patient["contact_phone"] == first
     assert [contact["phone_number"] for contact in _contacts(own, "phones")] == [first, third]
 

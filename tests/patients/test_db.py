@@ -7,13 +7,12 @@ import pytest
 from patients_app import db, errors
 from psycopg2.extras import RealDictCursor
 
-from shared import audit, context
-from shared.caller import Caller
+from shared import context
 from shared.errors import DatabaseUnavailable, EmailTaken, PatientNotFound, UnknownReference
 from shared.listing import own
 from shared.postgres import Database
 from shared.search import words
-from tests.patients.conftest import HEALTH_PROFILE, Care, add_record
+from tests.patients.conftest import HEALTH_PROFILE, Care, event_of, events_of, scope_of
 from tests.support import Api, User, unique
 
 pytestmark = pytest.mark.anyio
@@ -29,22 +28,6 @@ NO_FILTERS: dict[str, Any] = {
     "born_before": None,
 }
 START = [None, None]
-
-
-def _scope(user: User) -> dict[str, Any]:
-    return {"caller_type": user.user_type, "caller_id": UUID(user.id)}
-
-
-def _event(user: User, resource: str = "patient") -> dict[str, Any]:
-    return audit.parameters("service-patients", Caller(user.user_type, UUID(user.id)), "read", resource)
-
-
-def _events(owner: RealDictCursor, user: User, resource: str) -> list[list[UUID]]:
-    """The patients of each event that a user caused, in order."""
-    owner.execute(
-        "SELECT patient_ids FROM audit_events WHERE actor_id = %s AND resource = %s ORDER BY id", (user.id, resource)
-    )
-    return [[UUID(str(one)) for one in row["patient_ids"]] for row in owner.fetchall()]
 
 
 def _new_patient(**fields: Any) -> dict[str, Any]:
@@ -77,38 +60,24 @@ async def test_a_patient_is_found_by_those_who_may_know_it_and_each_look_is_reco
 ) -> None:
     patient_id = UUID(care.patient.id)
     for user in (care.patient, care.doctor, care.institution, api.admin):
-        before = len(_events(owner, user, "one"))
-        row = await db.find_patient(database, patient_id, _scope(user), _event(user, "one"))
+        before = len(events_of(owner, user, "one"))
+        row = await db.find_patient(database, patient_id, scope_of(user), event_of(user, "one"))
         assert row is not None and row["id"] == patient_id
-        assert _events(owner, user, "one")[before:] == [[patient_id]]
+        assert events_of(owner, user, "one")[before:] == [[patient_id]]
 
 
 async def test_a_patient_is_nobody_to_others_and_no_look_is_recorded(
     database: Database, care: Care, others: Care, owner: RealDictCursor
 ) -> None:
     for user in (others.patient, others.doctor, others.institution):
-        assert await db.find_patient(database, UUID(care.patient.id), _scope(user), _event(user, "none")) is None
-        assert _events(owner, user, "none") == []
-
-
-@pytest.mark.parametrize("function", [db.find_dashboard, db.find_medical_record, db.find_care_team, db.find_profile])
-async def test_every_read_has_the_same_scope_and_is_recorded(
-    database: Database, api: Api, care: Care, others: Care, owner: RealDictCursor, function: Any
-) -> None:
-    patient_id, resource = UUID(care.patient.id), function.__name__
-    for user in (care.patient, care.doctor, care.institution, api.admin):
-        before = len(_events(owner, user, resource))
-        assert await function(database, patient_id, _scope(user), _event(user, resource)) is not None
-        assert _events(owner, user, resource)[before:] == [[patient_id]]
-    for user in (others.patient, others.doctor, others.institution):
-        assert await function(database, patient_id, _scope(user), _event(user, resource)) is None
-        assert _events(owner, user, resource) == []
+        assert await db.find_patient(database, UUID(care.patient.id), scope_of(user), event_of(user, "none")) is None
+        assert events_of(owner, user, "none") == []
 
 
 async def test_nothing_is_read_when_it_cannot_be_recorded(database: Database, api: Api, care: Care) -> None:
-    event = _event(api.admin) | {"audit_outcome": "perhaps"}
+    event = event_of(api.admin) | {"audit_outcome": "perhaps"}
     with pytest.raises(DatabaseUnavailable):
-        await db.find_patient(database, UUID(care.patient.id), _scope(api.admin), event)
+        await db.find_patient(database, UUID(care.patient.id), scope_of(api.admin), event)
 
 
 async def test_get_patient_raises_for_nobody_and_for_a_deleted_one(
@@ -125,7 +94,7 @@ async def test_get_patient_raises_for_nobody_and_for_a_deleted_one(
 async def _list(
     database: Database, user: User, limit: int = 50, after: list[Any] = START, **filters: Any
 ) -> list[UUID]:
-    rows = await db.list_patients(database, _scope(user), NO_FILTERS | filters, after, limit, _event(user, "list"))
+    rows = await db.list_patients(database, scope_of(user), NO_FILTERS | filters, after, limit, event_of(user, "list"))
     return [row["id"] for row in rows]
 
 
@@ -162,7 +131,7 @@ async def test_the_list_holds_the_callers_own_patients_and_is_recorded_with_them
     assert set(await _list(database, doctor)) == {both, only_doctor}
     assert set(await _list(database, institution)) == {both, only_institution}
     assert {both, only_doctor, only_institution} <= set(await _list(database, api.admin, limit=200))
-    assert [set(ids) for ids in _events(owner, doctor, "list")] == [{both, only_doctor}]
+    assert [set(ids) for ids in events_of(owner, doctor, "list")] == [{both, only_doctor}]
 
 
 async def test_the_list_of_nobody_is_empty_and_nothing_is_recorded(
@@ -170,7 +139,7 @@ async def test_the_list_of_nobody_is_empty_and_nothing_is_recorded(
 ) -> None:
     institution = api.new_institution()
     assert await _list(database, institution) == []
-    assert _events(owner, institution, "list") == []
+    assert events_of(owner, institution, "list") == []
 
 
 async def test_each_filter_of_the_list_and_their_bounds_are_inclusive(
@@ -229,7 +198,7 @@ async def test_a_search_is_recorded_with_whom_it_found(database: Database, api: 
     api.new_patient(institution=institution)
     assert await _list(database, institution, q=unique("nadie")) == []
     assert await _list(database, institution, q=found.email) == [UUID(found.id)]
-    assert _events(owner, institution, "list") == [[UUID(found.id)]]
+    assert events_of(owner, institution, "list") == [[UUID(found.id)]]
 
 
 async def test_deleted_patients_are_listed_for_admins_who_ask_for_them(
@@ -256,7 +225,7 @@ async def test_the_list_of_each_role_walks_an_index_in_its_order(api: Api, care:
     for index, (user, sort) in indexes.items():
         place = {"after_created_at": "2026-01-01", "after_last_key": "m", "after_first_key": "m"}
         place |= {"after_id": str(uuid4()), "limit": 50}
-        parameters = NO_FILTERS | words(None) | _scope(user) | own(_scope(user)) | place | _event(user)
+        parameters = NO_FILTERS | words(None) | scope_of(user) | own(scope_of(user)) | place | event_of(user)
         # On the tests' few rows any plan is cheap: without the others the planner shows whether this index can serve.
         owner.execute("BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
         owner.execute("SET LOCAL enable_sort = off; DROP INDEX " + ", ".join(indexes.keys() - {index}))
@@ -321,19 +290,19 @@ async def test_the_email_is_claimed_when_the_patient_appears(
 async def test_an_update_changes_what_it_names_and_tells_when(database: Database, api: Api, care: Care) -> None:
     patient_id = UUID(api.new_patient(care.doctor).id)
     before = await db.get_patient(database, patient_id)
-    await db.update_patient(database, patient_id, _scope(care.doctor), {"first_name": "Eva", "sex_id": 2})
+    await db.update_patient(database, patient_id, scope_of(care.doctor), {"first_name": "Eva", "sex_id": 2})
     after = await db.get_patient(database, patient_id)
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"first_name", "sex_id", "updated_at"}
     assert (after["first_name"], after["sex_id"]) == ("Eva", 2) and after["updated_at"] > before["updated_at"]
-    await db.update_patient(database, patient_id, _scope(care.doctor), {})
+    await db.update_patient(database, patient_id, scope_of(care.doctor), {})
     assert (await db.get_patient(database, patient_id))["updated_at"] > after["updated_at"]
 
 
 async def test_an_update_out_of_scope_changes_nobody(database: Database, care: Care, others: Care) -> None:
     for user in (others.patient, others.doctor, others.institution):
         with pytest.raises(PatientNotFound):
-            await db.update_patient(database, UUID(care.patient.id), _scope(user), {"first_name": "X"})
+            await db.update_patient(database, UUID(care.patient.id), scope_of(user), {"first_name": "X"})
     assert (await db.get_patient(database, UUID(care.patient.id)))["first_name"] == "José"
 
 
@@ -351,7 +320,7 @@ async def test_an_update_cannot_break_the_rules_of_a_patient(
     ]
     for changes, error in expected:
         with pytest.raises(error):
-            await db.update_patient(database, patient_id, _scope(api.admin), changes)
+            await db.update_patient(database, patient_id, scope_of(api.admin), changes)
 
 
 async def test_a_patient_is_deleted_by_its_institution_or_an_admin_only(
@@ -361,89 +330,12 @@ async def test_a_patient_is_deleted_by_its_institution_or_an_admin_only(
         patient = api.new_patient(care.doctor, care.institution)
         for user in (patient, care.doctor, others.institution):
             with pytest.raises(PatientNotFound):
-                await db.soft_delete_patient(database, UUID(patient.id), _scope(user))
-        await db.soft_delete_patient(database, UUID(patient.id), _scope(deleter))
+                await db.soft_delete_patient(database, UUID(patient.id), scope_of(user))
+        await db.soft_delete_patient(database, UUID(patient.id), scope_of(deleter))
         owner.execute("SELECT owner_status FROM users WHERE id = %s", (patient.id,))
         assert owner.fetchone()["owner_status"] == "deleted"
         with pytest.raises(PatientNotFound):
-            await db.soft_delete_patient(database, UUID(patient.id), _scope(deleter))
-
-
-async def test_a_dashboard_shows_what_is_taken_now_and_what_lasts(
-    database: Database, api: Api, care: Care, owner: RealDictCursor
-) -> None:
-    patient = api.new_patient(care.doctor, health_profile={"height_cm": 160})
-    add_record(owner, patient.id)
-    row = await db.find_dashboard(database, UUID(patient.id), _scope(patient), _event(patient))
-    assert row is not None
-    assert row["medications"] == [{"name": "Metformina", "dosage": "850 mg", "frequency": "cada 12 h"}]
-    assert row["conditions"] == [{"name": "Diabetes mellitus tipo 2"}]
-
-
-async def test_a_medical_record_holds_everything_present_and_past(
-    database: Database, api: Api, care: Care, owner: RealDictCursor
-) -> None:
-    patient = api.new_patient(care.doctor)
-    add_record(owner, patient.id)
-    row = await db.find_medical_record(database, UUID(patient.id), _scope(patient), _event(patient))
-    assert row is not None
-    assert [entry["name"] for entry in row["conditions"]] == ["Anemia", "Diabetes mellitus tipo 2"]
-    assert [(entry["name"], entry["status"]) for entry in row["medications"]] == [
-        ("Metformina", "active"),
-        ("Losartán", "stopped"),
-    ]
-    assert [entry["name"] for entry in row["allergies"]] == ["Penicilina"]
-    assert [entry["condition_name"] for entry in row["family_history"]] == ["Asma"]
-    assert [(entry["value"], entry["unit"]) for entry in row["observations"]] == [("former", ""), (81.2, "kg")]
-    assert row["health_profile"]["height_cm"] is None
-
-
-async def test_a_care_team_leaves_out_whom_the_patient_does_not_have_or_who_is_deleted(
-    database: Database, api: Api, owner: RealDictCursor
-) -> None:
-    institution = api.new_institution()
-    doctor = api.new_doctor(institution)
-
-    async def team(patient: User) -> tuple[str | None, str | None]:
-        row = await db.find_care_team(database, UUID(patient.id), _scope(patient), _event(patient))
-        assert row is not None
-        return row["doctor"] and row["doctor"]["id"], row["institution"] and row["institution"]["id"]
-
-    both = api.new_patient(doctor, institution)
-    assert await team(both) == (doctor.id, institution.id)
-    assert await team(api.new_patient(doctor)) == (doctor.id, None)
-    assert await team(api.new_patient(institution=institution)) == (None, institution.id)
-    owner.execute("UPDATE doctors SET deleted_at = now() WHERE id = %s", (doctor.id,))
-    assert await team(both) == (None, institution.id)
-    owner.execute("UPDATE medical_institutions SET deleted_at = now() WHERE id = %s", (institution.id,))
-    assert await team(both) == (None, None)
-
-
-async def test_a_profile_lists_contacts_with_the_primary_first_and_the_rest_by_age(
-    database: Database, api: Api, care: Care, owner: RealDictCursor
-) -> None:
-    patient = api.new_patient(care.doctor, contact_phone="55 1000 0001")
-    owner.execute(
-        """
-        INSERT INTO emails (entity_type, entity_id, email_address, created_at)
-        VALUES ('patient', %(id)s, 'z@example.com', '2020-01-01'), ('patient', %(id)s, 'a@example.com', '2020-01-02');
-        INSERT INTO phones (entity_type, entity_id, phone_number, created_at)
-        VALUES ('patient', %(id)s, '55 0000 0000', '2020-01-01');
-        INSERT INTO addresses (entity_type, entity_id, street_address, city, region_id, country_id, is_primary)
-        VALUES ('patient', %(id)s, 'Calle 1', 'Aguascalientes', 1, 484, false),
-               ('patient', %(id)s, 'Calle 2', 'Aguascalientes', NULL, NULL, true);
-        """,
-        {"id": patient.id},
-    )
-    row = await db.find_profile(database, UUID(patient.id), _scope(patient), _event(patient))
-    assert row is not None
-    assert row["primary_email"] == patient.email
-    assert [one["email_address"] for one in row["emails"]] == [patient.email, "z@example.com", "a@example.com"]
-    assert [one["phone_number"] for one in row["phones"]] == ["55 1000 0001", "55 0000 0000"]
-    assert [(one["street_address"], one["region_name"], one["country_name"]) for one in row["addresses"]] == [
-        ("Calle 2", None, None),
-        ("Calle 1", "Aguascalientes", "México"),
-    ]
+            await db.soft_delete_patient(database, UUID(patient.id), scope_of(deleter))
 
 
 @pytest.mark.parametrize(

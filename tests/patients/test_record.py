@@ -9,7 +9,7 @@ import pytest
 from psycopg2.extras import RealDictCursor
 
 from tests.patients.conftest import HEALTH_PROFILE, Care
-from tests.support import Api, User, assert_problem, patient_body, unique
+from tests.support import Api, User, answer_of, assert_problem, patient_body, unique
 
 TOMORROW = "2999-01-01"
 
@@ -51,17 +51,12 @@ KINDS: dict[str, dict[str, Any]] = {
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def _answer(response: httpx.Response, status: int = 200) -> Any:
-    assert response.status_code == status, response.text
-    return response.json()
-
-
 def _fields(response: httpx.Response) -> set[str]:
     return {error["field"] for error in assert_problem(response, 422, "validation_failed")["errors"]}
 
 
 def _items(user: User, kind: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = _answer(user.patients.get(f"/api/v1/{KINDS[kind]['catalogue']}"))["items"]
+    found: list[dict[str, Any]] = answer_of(user.patients.get(f"/api/v1/{KINDS[kind]['catalogue']}"))["items"]
     return found
 
 
@@ -73,7 +68,7 @@ def _shown(kind: str, item: dict[str, Any], body: dict[str, Any]) -> dict[str, A
 
 
 def _entries(user: User, care: Care, kind: str) -> list[dict[str, Any]]:
-    record = _answer(user.patients.get(f"{care.path}/medical-record"))
+    record = answer_of(user.patients.get(f"{care.path}/medical-record"))
     found: list[dict[str, Any]] = record[kind.replace("-", "_")]
     return found
 
@@ -99,7 +94,7 @@ def own(api: Api, care: Care) -> Care:
 
 def test_a_health_profile_is_changed_by_the_patient_itself_its_doctor_and_an_admin(api: Api, own: Care) -> None:
     for user, weight in ((own.patient, 80), (own.doctor, 79.5), (api.admin, 79)):
-        profile = _answer(user.patients.put(f"{own.path}/health-profile", json={"weight_kg": weight}))
+        profile = answer_of(user.patients.put(f"{own.path}/health-profile", json={"weight_kg": weight}))
         assert profile == HEALTH_PROFILE | {"blood_type": "O+", "weight_kg": weight}
 
 
@@ -116,10 +111,10 @@ def test_a_health_profile_is_not_changed_by_others(api: Api, care: Care, others:
 
 @pytest.mark.parametrize("field", HEALTH_PROFILE)
 def test_null_clears_a_field_of_the_health_profile_and_the_others_stay(own: Care, field: str) -> None:
-    profile = _answer(own.doctor.patients.put(f"{own.path}/health-profile", json={field: None}))
+    profile = answer_of(own.doctor.patients.put(f"{own.path}/health-profile", json={field: None}))
     before = HEALTH_PROFILE | {"blood_type": "O+", field: None}
     assert profile == (before | {"blood_type": None} if field == "blood_type_id" else before)
-    assert _answer(own.doctor.patients.get(own.path))["health_profile"] == profile
+    assert answer_of(own.doctor.patients.get(own.path))["health_profile"] == profile
 
 
 @pytest.mark.parametrize(
@@ -145,7 +140,7 @@ def test_an_implausible_health_profile_names_the_field_and_changes_nothing(
 ) -> None:
     both = {"sleep_hours": 1, **body}
     assert _fields(care.patient.patients.put(f"{care.path}/health-profile", json=both)) == {field}
-    assert _answer(care.patient.patients.get(care.path))["health_profile"]["sleep_hours"] == 7.5
+    assert answer_of(care.patient.patients.get(care.path))["health_profile"]["sleep_hours"] == 7.5
 
 
 def test_an_empty_change_of_a_health_profile_is_a_400(care: Care) -> None:
@@ -154,7 +149,7 @@ def test_an_empty_change_of_a_health_profile_is_a_400(care: Care) -> None:
 
 def test_what_contradicts_the_new_word_about_smoking_gives_way(own: Care) -> None:
     changed = own.doctor.patients.put(f"{own.path}/health-profile", json={"smoking_status": "current"})
-    assert _answer(changed) == HEALTH_PROFILE | {
+    assert answer_of(changed) == HEALTH_PROFILE | {
         "blood_type": "O+",
         "smoking_status": "current",
         "is_smoker": True,
@@ -176,7 +171,7 @@ def test_a_new_patients_profile_keeps_the_same_rules(care: Care, profile: dict[s
 
 def test_a_patient_without_a_profile_gets_one_with_its_first_change(own: Care, owner: RealDictCursor) -> None:
     owner.execute("DELETE FROM health_profiles WHERE patient_id = %s", (own.patient.id,))
-    profile = _answer(own.patient.patients.put(f"{own.path}/health-profile", json={"height_cm": 170}))
+    profile = answer_of(own.patient.patients.put(f"{own.path}/health-profile", json={"height_cm": 170}))
     assert {name for name, value in profile.items() if value is not None} == {"height_cm"}
 
 
@@ -186,13 +181,13 @@ def test_changes_of_a_health_profile_at_once_are_all_kept(own: Care) -> None:
         answers = pool.map(lambda body: own.doctor.patients.put(f"{own.path}/health-profile", json=body), bodies)
         assert [answer.status_code for answer in answers] == [200] * len(bodies)
     changed = {name: value for body in bodies for name, value in body.items()}
-    profile = _answer(own.patient.patients.get(own.path))["health_profile"]
+    profile = answer_of(own.patient.patients.get(own.path))["health_profile"]
     assert profile == HEALTH_PROFILE | {"blood_type": "O+"} | changed
 
 
 def test_the_trail_tells_who_changed_which_fields_of_a_profile_and_no_values(own: Care, owner: RealDictCursor) -> None:
     body = {"notes": "Muy privado.", "smoking_status": "current"}
-    _answer(own.doctor.patients.put(f"{own.path}/health-profile", json=body))
+    answer_of(own.doctor.patients.put(f"{own.path}/health-profile", json=body))
     _fields(own.doctor.patients.put(f"{own.path}/health-profile", json={"blood_type_id": 99}))
     detail = {"fields": ["is_smoker", "notes", "quit_date", "smoking_status"]}
     assert _events(owner, own, "health_profile") == [("doctor", own.doctor.id, "update", detail)]
@@ -206,7 +201,7 @@ def test_an_entry_is_recorded_by_its_doctor_or_an_admin_and_shown_in_the_record(
     body, item = KINDS[kind]["body"], KINDS[kind]["item"]
     for user, found in zip((own.doctor, api.admin), _items(own.doctor, kind), strict=False):
         answer = user.patients.post(f"{own.path}/{kind}", json={item: found["id"], **body})
-        entry = _answer(answer, 201)
+        entry = answer_of(answer, 201)
         assert answer.headers["location"] == f"{own.path}/{kind}/{entry['id']}"
         assert _shown(kind, found, body).items() <= entry.items()
         assert set(entry) == {"id", *_shown(kind, found, body)}
@@ -216,7 +211,7 @@ def test_an_entry_is_recorded_by_its_doctor_or_an_admin_and_shown_in_the_record(
 @every_kind
 def test_the_least_entry_leaves_the_rest_unknown(own: Care, kind: str) -> None:
     found = _items(own.doctor, kind)[0]
-    entry = _answer(own.doctor.patients.post(f"{own.path}/{kind}", json={KINDS[kind]["item"]: found["id"]}), 201)
+    entry = answer_of(own.doctor.patients.post(f"{own.path}/{kind}", json={KINDS[kind]["item"]: found["id"]}), 201)
     unknown = dict.fromkeys(KINDS[kind]["body"]) | ({"status": "active"} if kind == "medications" else {})
     assert _shown(kind, found, unknown).items() <= entry.items()
 
@@ -241,13 +236,13 @@ def test_a_new_name_joins_the_catalogue_once_whatever_its_case_accents_and_space
     name = unique("Síndrome Única")
     twins = [name, name.upper(), name.lower().replace("í", "i").replace("ú", "u"), f"  {name.replace(' ', '   ')} "]
     others = [{"relative_type": relative} for relative in ("mother", "father", "sibling", "child")]
-    first = _answer(own.doctor.patients.post(f"{own.path}/{kind}", json={"name": name}), 201)
+    first = answer_of(own.doctor.patients.post(f"{own.path}/{kind}", json={"name": name}), 201)
     for twin, fields in zip(twins, others, strict=True):
         again = own.doctor.patients.post(
             f"{own.path}/{kind}", json={"name": twin, **(fields if kind == "family-history" else {})}
         )
         if kind == "family-history":
-            assert _answer(again, 201)["condition_name"] == name
+            assert answer_of(again, 201)["condition_name"] == name
         else:
             assert_problem(again, 409, "already_recorded")
     assert [item["name"] for item in _items(own.doctor, kind) if item["name"].lower().endswith(name[-12:])] == [name]
@@ -257,7 +252,7 @@ def test_a_new_name_joins_the_catalogue_once_whatever_its_case_accents_and_space
 @every_kind
 def test_a_name_of_the_catalogue_is_found_without_case_and_accents(own: Care, kind: str) -> None:
     found = next(item for item in _items(own.doctor, kind) if not item["name"].isascii())
-    entry = _answer(own.doctor.patients.post(f"{own.path}/{kind}", json={"name": found["name"].upper()}), 201)
+    entry = answer_of(own.doctor.patients.post(f"{own.path}/{kind}", json={"name": found["name"].upper()}), 201)
     assert _shown(kind, found, {}).items() <= entry.items()
 
 
@@ -293,7 +288,7 @@ def test_an_entry_twice_is_a_409_also_at_once(own: Care, kind: str) -> None:
 def test_the_same_condition_of_two_relatives_is_two_entries(own: Care) -> None:
     path, item = f"{own.path}/family-history", _items(own.doctor, "family-history")[0]["id"]
     for relative in ("mother", "father", None):
-        _answer(own.doctor.patients.post(path, json={"condition_id": item, "relative_type": relative}), 201)
+        answer_of(own.doctor.patients.post(path, json={"condition_id": item, "relative_type": relative}), 201)
     again = own.doctor.patients.post(path, json={"condition_id": item, "relative_type": "mother"})
     assert_problem(again, 409, "already_recorded")
     assert len(_entries(own.doctor, own, "family-history")) == 3
@@ -335,26 +330,26 @@ def test_an_implausible_entry_names_the_field(own: Care, kind: str, body: dict[s
     item = {KINDS[kind]["item"]: _items(own.doctor, kind)[0]["id"]}
     path = f"{own.path}/{kind}"
     assert _fields(own.doctor.patients.post(path, json={**item, **body})) == {field}
-    entry = _answer(own.doctor.patients.post(path, json=item), 201)
+    entry = answer_of(own.doctor.patients.post(path, json=item), 201)
     assert _fields(own.doctor.patients.put(f"{path}/{entry['id']}", json=body)) == {field}
     assert _entries(own.doctor, own, kind) == [entry]
 
 
 def test_the_day_of_birth_is_not_before_birth(own: Care) -> None:
     body = {"name": unique("Congénita"), "diagnosis_date": "1980-05-17", "abatement_date": "1980-05-17"}
-    _answer(own.doctor.patients.post(f"{own.path}/conditions", json=body), 201)
+    answer_of(own.doctor.patients.post(f"{own.path}/conditions", json=body), 201)
 
 
 @every_kind
 def test_an_entry_is_changed_field_by_field(api: Api, own: Care, kind: str) -> None:
     case, found = KINDS[kind], _items(own.doctor, kind)[0]
-    entry = _answer(
+    entry = answer_of(
         own.doctor.patients.post(f"{own.path}/{kind}", json={case["item"]: found["id"], **case["body"]}), 201
     )
     path = f"{own.path}/{kind}/{entry['id']}"
-    changed = _answer(own.doctor.patients.put(path, json=case["change"]))
+    changed = answer_of(own.doctor.patients.put(path, json=case["change"]))
     assert changed == entry | case["change"]
-    assert _answer(api.admin.patients.put(path, json=case["clear"])) == changed | case["clear"]
+    assert answer_of(api.admin.patients.put(path, json=case["clear"])) == changed | case["clear"]
     assert _entries(own.patient, own, kind) == [changed | case["clear"]]
     assert_problem(own.doctor.patients.put(path, json={}), 400, "empty_update")
 
@@ -363,11 +358,11 @@ def test_an_entry_is_changed_field_by_field(api: Api, own: Care, kind: str) -> N
 def test_an_entry_can_become_one_of_another_item_but_not_of_one_that_is_recorded(own: Care, kind: str) -> None:
     case, (first, second, third) = KINDS[kind], _items(own.doctor, kind)[:3]
     path, item = f"{own.path}/{kind}", case["item"]
-    entry = _answer(own.doctor.patients.post(path, json={item: first["id"], **case["body"]}), 201)
-    _answer(own.doctor.patients.post(path, json={item: second["id"], **case["body"]}), 201)
-    moved = _answer(own.doctor.patients.put(f"{path}/{entry['id']}", json={item: third["id"]}))
+    entry = answer_of(own.doctor.patients.post(path, json={item: first["id"], **case["body"]}), 201)
+    answer_of(own.doctor.patients.post(path, json={item: second["id"], **case["body"]}), 201)
+    moved = answer_of(own.doctor.patients.put(f"{path}/{entry['id']}", json={item: third["id"]}))
     assert moved == entry | _shown(kind, third, {})
-    moved = _answer(own.doctor.patients.put(f"{path}/{moved['id']}", json={"name": first["name"].upper()}))
+    moved = answer_of(own.doctor.patients.put(f"{path}/{moved['id']}", json={"name": first["name"].upper()}))
     assert moved == entry
     place = f"{path}/{entry['id']}"
     assert_problem(own.doctor.patients.put(place, json={"name": second["name"]}), 409, "already_recorded")
@@ -380,7 +375,7 @@ def test_an_entry_can_become_one_of_another_item_but_not_of_one_that_is_recorded
 @every_kind
 def test_an_entry_is_removed_once_and_never_anothers(api: Api, own: Care, care: Care, kind: str) -> None:
     body = {KINDS[kind]["item"]: _items(own.doctor, kind)[0]["id"]}
-    entry = _answer(own.doctor.patients.post(f"{own.path}/{kind}", json=body), 201)
+    entry = answer_of(own.doctor.patients.post(f"{own.path}/{kind}", json=body), 201)
     # Their doctor is the same: the entry is not one of the other patient all the same.
     elsewhere = f"{care.path}/{kind}/{entry['id']}"
     for method, change in (("PUT", KINDS[kind]["change"]), ("DELETE", None)):
@@ -390,7 +385,7 @@ def test_an_entry_is_removed_once_and_never_anothers(api: Api, own: Care, care: 
     assert _entries(own.doctor, own, kind) == []
     assert_problem(api.admin.patients.delete(path), 404, "entry_not_found")
     assert_problem(api.admin.patients.put(path, json=KINDS[kind]["change"]), 404, "entry_not_found")
-    assert _answer(own.doctor.patients.post(f"{own.path}/{kind}", json=body), 201)
+    assert answer_of(own.doctor.patients.post(f"{own.path}/{kind}", json=body), 201)
 
 
 @every_kind
@@ -405,11 +400,11 @@ def test_the_trail_tells_who_changed_which_entry_and_never_what_was_written(
     api: Api, own: Care, owner: RealDictCursor, kind: str
 ) -> None:
     case, found = KINDS[kind], _items(own.doctor, kind)[0]
-    entry = _answer(
+    entry = answer_of(
         own.doctor.patients.post(f"{own.path}/{kind}", json={case["item"]: found["id"], **case["body"]}), 201
     )
     path = f"{own.path}/{kind}/{entry['id']}"
-    _answer(own.doctor.patients.put(path, json=case["change"]))
+    answer_of(own.doctor.patients.put(path, json=case["change"]))
     _fields(own.doctor.patients.post(f"{own.path}/{kind}", json={case["item"]: 2_000_000_000}))
     assert api.admin.patients.delete(path).status_code == 204
     doctor, admin = ("doctor", own.doctor.id), ("admin", api.admin.id)
@@ -422,10 +417,10 @@ def test_the_trail_tells_who_changed_which_entry_and_never_what_was_written(
 
 def test_a_patients_former_doctor_edits_its_record_no_more(api: Api, own: Care) -> None:
     another = api.new_doctor(own.institution)
-    _answer(own.institution.patients.put(own.path, json={"doctor_id": another.id}))
+    answer_of(own.institution.patients.put(own.path, json={"doctor_id": another.id}))
     body = {"name": "Asma"}
     assert_problem(own.doctor.patients.post(f"{own.path}/conditions", json=body), 404, "patient_not_found")
-    _answer(another.patients.post(f"{own.path}/conditions", json=body), 201)
+    answer_of(another.patients.post(f"{own.path}/conditions", json=body), 201)
     assert_problem(
         own.doctor.patients.put(f"{own.path}/health-profile", json={"sleep_hours": 8}), 404, "patient_not_found"
     )

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from psycopg2.extras import RealDictCursor
 
-from tests.patients.conftest import HEALTH_PROFILE, Care, add_record
-from tests.support import NOBODY, PASSWORD, Api, User, assert_problem, patient_body, unique
+from tests.patients.conftest import HEALTH_PROFILE, Care
+from tests.support import NOBODY, PASSWORD, Api, User, answer_of, assert_problem, patient_body, unique
 
 PATIENTS = "/api/v1/patients"
 VIEWS = ["", "/dashboard", "/medical-record", "/care-team", "/profile"]
@@ -24,11 +24,6 @@ CLEARABLE = {"sex_id", "gender_id", "emergency_contact_name", "emergency_contact
 
 def _fields(problem: dict[str, Any]) -> set[str]:
     return {error["field"] for error in problem["errors"]}
-
-
-def _answer(response: httpx.Response, status: int = 200) -> Any:
-    assert response.status_code == status, response.text
-    return response.json()
 
 
 def _create(user: User, **fields: Any) -> httpx.Response:
@@ -74,7 +69,7 @@ def test_a_doctor_deletes_nobody(care: Care) -> None:
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_patient_is_seen_by_an_admin_itself_its_doctor_and_its_institution(api: Api, care: Care, view: str) -> None:
     answers = [
-        _answer(user.patients.get(care.path + view))
+        answer_of(user.patients.get(care.path + view))
         for user in (api.admin, care.patient, care.doctor, care.institution)
     ]
     assert all(answer == answers[0] for answer in answers)
@@ -131,7 +126,7 @@ def test_a_creation_answers_with_every_field_and_says_where_the_patient_is(api: 
         health_profile=HEALTH_PROFILE,
     )
     answer = api.admin.patients.post(PATIENTS, json=body)
-    patient = _answer(answer, 201)
+    patient = answer_of(answer, 201)
     assert set(patient) == PATIENT_FIELDS
     given = (PATIENT_FIELDS & set(body)) - {"health_profile", "contact_email"}
     assert {name: patient[name] for name in given} == {name: body[name] for name in given}
@@ -141,11 +136,11 @@ def test_a_creation_answers_with_every_field_and_says_where_the_patient_is(api: 
     state = ("is_active", "is_verified", "validation_status")
     assert tuple(patient[name] for name in state) == (True, False, "pending")
     assert answer.headers["location"] == f"{PATIENTS}/{patient['id']}"
-    assert _answer(api.admin.patients.get(answer.headers["location"])) == patient
+    assert answer_of(api.admin.patients.get(answer.headers["location"])) == patient
 
 
 def test_a_creation_with_the_least_leaves_the_rest_unknown(care: Care) -> None:
-    patient = _answer(_create(care.doctor), 201)
+    patient = answer_of(_create(care.doctor), 201)
     assert set(patient) == PATIENT_FIELDS and set(patient["health_profile"]) == {*HEALTH_PROFILE, "blood_type"}
     assert set(patient["health_profile"].values()) == {None}
     assert {patient[name] for name in CLEARABLE | {"institution_id"}} == {None}
@@ -153,20 +148,20 @@ def test_a_creation_with_the_least_leaves_the_rest_unknown(care: Care) -> None:
 
 def test_a_new_patient_logs_in_and_sees_its_dashboard(api: Api, care: Care) -> None:
     email = f"{unique('nueva')}@example.com"
-    created = _answer(_create(care.doctor, contact_email={"email_address": email}), 201)
+    created = answer_of(_create(care.doctor, contact_email={"email_address": email}), 201)
     user = api.log_in("patients", email.upper())
     assert user.id == created["id"]
-    assert _answer(user.patients.get(f"{PATIENTS}/{user.id}/dashboard"))["patient"]["first_name"] == "José"
+    assert answer_of(user.patients.get(f"{PATIENTS}/{user.id}/dashboard"))["patient"]["first_name"] == "José"
 
 
 def test_text_is_trimmed_and_normalised(care: Care) -> None:
-    patient = _answer(_create(care.doctor, first_name="  Jose\u0301 \t"), 201)
+    patient = answer_of(_create(care.doctor, first_name="  Jose\u0301 \t"), 201)
     assert patient["first_name"] == "Jos\u00e9"
 
 
 def test_a_doctor_creates_its_own_patients_only(care: Care, others: Care) -> None:
-    assert _answer(_create(care.doctor), 201)["doctor_id"] == care.doctor.id
-    own = _answer(_create(care.doctor, doctor_id=care.doctor.id, institution_id=care.institution.id), 201)
+    assert answer_of(_create(care.doctor), 201)["doctor_id"] == care.doctor.id
+    own = answer_of(_create(care.doctor, doctor_id=care.doctor.id, institution_id=care.institution.id), 201)
     assert own["institution_id"] == care.institution.id
     assert_problem(_create(care.doctor, doctor_id=others.doctor.id), 403, "forbidden")
     refused = _create(care.doctor, institution_id=others.institution.id)
@@ -174,8 +169,8 @@ def test_a_doctor_creates_its_own_patients_only(care: Care, others: Care) -> Non
 
 
 def test_an_institution_creates_patients_for_itself_only(care: Care, others: Care) -> None:
-    assert _answer(_create(care.institution), 201)["institution_id"] == care.institution.id
-    with_doctor = _answer(_create(care.institution, doctor_id=care.doctor.id), 201)
+    assert answer_of(_create(care.institution), 201)["institution_id"] == care.institution.id
+    with_doctor = answer_of(_create(care.institution, doctor_id=care.doctor.id), 201)
     assert (with_doctor["doctor_id"], with_doctor["institution_id"]) == (care.doctor.id, care.institution.id)
     assert_problem(_create(care.institution, institution_id=others.institution.id), 403, "forbidden")
     assert_problem(_create(care.institution, doctor_id=others.doctor.id), 422, "doctor_not_in_institution")
@@ -291,7 +286,7 @@ def test_an_email_can_be_used_after_a_creation_that_failed_late(api: Api, care: 
     ):
         owner.execute(f"SELECT count(*) AS count FROM {table} WHERE {column} IN %s", (abandoned,))
         assert owner.fetchone()["count"] == 0, table
-    created = _answer(_create(api.admin, doctor_id=care.doctor.id, contact_email=contact), 201)
+    created = answer_of(_create(api.admin, doctor_id=care.doctor.id, contact_email=contact), 201)
     assert api.log_in("patients", email).id == created["id"]
 
 
@@ -347,22 +342,22 @@ CHANGES: dict[str, Any] = {
 
 @pytest.mark.parametrize("field", sorted(CHANGES))
 def test_each_personal_field_changes_alone_and_the_others_stay(own: Care, field: str) -> None:
-    before = _answer(own.patient.patients.get(own.path))
-    after = _answer(own.patient.patients.put(own.path, json={field: CHANGES[field]}))
+    before = answer_of(own.patient.patients.get(own.path))
+    after = answer_of(own.patient.patients.put(own.path, json={field: CHANGES[field]}))
     assert after[field] == CHANGES[field]
     assert {name for name in before if before[name] != after[name]} - {field, "age", "updated_at"} == set()
     assert after["updated_at"] > before["updated_at"]
-    assert _answer(own.patient.patients.get(own.path)) == after
+    assert answer_of(own.patient.patients.get(own.path)) == after
 
 
 def test_personal_fields_are_changed_by_an_admin_itself_its_doctor_and_its_institution(api: Api, own: Care) -> None:
     for number, user in enumerate((api.admin, own.patient, own.doctor, own.institution)):
         name = f"Nombre {number}"
-        assert _answer(user.patients.put(own.path, json={"first_name": name}))["first_name"] == name
+        assert answer_of(user.patients.put(own.path, json={"first_name": name}))["first_name"] == name
 
 
 def test_null_clears_what_is_optional(own: Care) -> None:
-    after = _answer(own.patient.patients.put(own.path, json=dict.fromkeys(CLEARABLE)))
+    after = answer_of(own.patient.patients.put(own.path, json=dict.fromkeys(CLEARABLE)))
     assert {after[name] for name in CLEARABLE} == {None}
 
 
@@ -388,14 +383,14 @@ def test_an_update_cannot_leave_half_an_emergency_contact(own: Care) -> None:
     for field in ("emergency_contact_name", "emergency_contact_phone"):
         answer = own.patient.patients.put(own.path, json={field: None, "first_name": "Nadie"})
         assert field in _fields(assert_problem(answer, 422, "validation_failed"))
-    assert _answer(own.patient.patients.get(own.path))["first_name"] == "José"
+    assert answer_of(own.patient.patients.get(own.path))["first_name"] == "José"
 
 
 def test_an_invalid_update_changes_nothing_of_it(own: Care) -> None:
-    before = _answer(own.patient.patients.get(own.path))
+    before = answer_of(own.patient.patients.get(own.path))
     answer = own.patient.patients.put(own.path, json={"contact_phone": "55 2000 0002", "sex_id": 99})
     assert _fields(assert_problem(answer, 422, "validation_failed")) == {"sex_id"}
-    assert _answer(own.patient.patients.get(own.path)) == before
+    assert answer_of(own.patient.patients.get(own.path)) == before
 
 
 @pytest.mark.parametrize("field", ["doctor_id", "institution_id"])
@@ -408,10 +403,10 @@ def test_neither_the_patient_nor_its_doctor_says_whom_it_belongs_to(own: Care, f
 def test_its_institution_gives_a_patient_another_of_its_doctors_or_none(api: Api, own: Care, others: Care) -> None:
     other_doctor = api.new_doctor(own.institution)
     put = own.institution.patients.put
-    assert _answer(put(own.path, json={"doctor_id": other_doctor.id}))["doctor_id"] == other_doctor.id
+    assert answer_of(put(own.path, json={"doctor_id": other_doctor.id}))["doctor_id"] == other_doctor.id
     assert other_doctor.patients.get(own.path).status_code == 200
     assert_problem(own.doctor.patients.get(own.path), 404, "patient_not_found")
-    assert _answer(put(own.path, json={"doctor_id": None}))["doctor_id"] is None
+    assert answer_of(put(own.path, json={"doctor_id": None}))["doctor_id"] is None
     assert_problem(put(own.path, json={"doctor_id": others.doctor.id}), 422, "doctor_not_in_institution")
     assert _fields(assert_problem(put(own.path, json={"doctor_id": str(uuid4())}), 422, "validation_failed")) == {
         "doctor_id"
@@ -420,7 +415,7 @@ def test_its_institution_gives_a_patient_another_of_its_doctors_or_none(api: Api
 
 def test_its_institution_refers_a_patient_elsewhere_and_then_no_longer_knows_it(own: Care, others: Care) -> None:
     elsewhere = {"doctor_id": others.doctor.id, "institution_id": others.institution.id}
-    moved = _answer(own.institution.patients.put(own.path, json=elsewhere))
+    moved = answer_of(own.institution.patients.put(own.path, json=elsewhere))
     assert elsewhere.items() <= moved.items()
     assert_problem(own.institution.patients.get(own.path), 404, "patient_not_found")
     assert others.institution.patients.get(own.path).status_code == 200
@@ -430,7 +425,7 @@ def test_an_update_cannot_leave_a_patient_to_nobody(api: Api, own: Care) -> None
     nobody = {"doctor_id": None, "institution_id": None}
     for user in (api.admin, own.institution):
         assert_problem(user.patients.put(own.path, json=nobody), 422, "association_required")
-    assert _answer(api.admin.patients.put(own.path, json={"institution_id": None}))["institution_id"] is None
+    assert answer_of(api.admin.patients.put(own.path, json={"institution_id": None}))["institution_id"] is None
     assert_problem(api.admin.patients.put(own.path, json={"doctor_id": None}), 422, "association_required")
 
 
@@ -463,17 +458,17 @@ def test_a_deleted_patient_is_hidden_and_its_token_is_dead_in_every_service_at_o
         for view in VIEWS:
             assert_problem(user.patients.get(own.path + view), 404, "patient_not_found")
         assert_problem(user.patients.put(own.path, json={"first_name": "X"}), 404, "patient_not_found")
-        listed = _answer(user.patients.get(PATIENTS, params={"q": own.patient.email}))
+        listed = answer_of(user.patients.get(PATIENTS, params={"q": own.patient.email}))
         assert listed == {"items": [], "next_cursor": None}
     assert_problem(own.institution.patients.delete(own.path), 404, "patient_not_found")
 
 
 def test_an_admin_deletes_any_patient_and_sees_the_deleted_when_it_asks(api: Api, own: Care) -> None:
     assert api.admin.patients.delete(own.path).status_code == 204
-    found = _answer(api.admin.patients.get(PATIENTS, params={"q": own.patient.email, "is_active": "false"}))
+    found = answer_of(api.admin.patients.get(PATIENTS, params={"q": own.patient.email, "is_active": "false"}))
     assert [(one["id"], one["is_active"]) for one in found["items"]] == [(own.patient.id, False)]
     for user in (own.doctor, own.institution):
-        assert _answer(user.patients.get(PATIENTS, params={"is_active": "false"}))["items"] == []
+        assert answer_of(user.patients.get(PATIENTS, params={"is_active": "false"}))["items"] == []
 
 
 def test_a_deleted_patients_email_stays_taken(api: Api, own: Care) -> None:
@@ -503,7 +498,7 @@ def crowd(api: Api) -> tuple[Care, list[str]]:
 def _walk(user: User, **parameters: Any) -> list[list[str]]:
     pages, cursor = [], None
     while True:
-        page = _answer(user.patients.get(PATIENTS, params=parameters | ({"cursor": cursor} if cursor else {})))
+        page = answer_of(user.patients.get(PATIENTS, params=parameters | ({"cursor": cursor} if cursor else {})))
         pages.append([item["id"] for item in page["items"]])
         cursor = page["next_cursor"]
         if cursor is None:
@@ -521,25 +516,25 @@ def test_the_list_is_walked_page_by_page_and_holds_each_patient_once(crowd: tupl
 def test_the_pages_go_on_where_they_were_while_others_write(api: Api) -> None:
     institution = api.new_institution()
     ids = [api.new_patient(institution=institution).id for _ in range(4)][::-1]
-    first = _answer(institution.patients.get(PATIENTS, params={"limit": 2}))
+    first = answer_of(institution.patients.get(PATIENTS, params={"limit": 2}))
     assert [one["id"] for one in first["items"]] == ids[:2]
     api.new_patient(institution=institution)
     assert institution.patients.delete(f"{PATIENTS}/{ids[1]}").status_code == 204
-    rest = _answer(institution.patients.get(PATIENTS, params={"limit": 2, "cursor": first["next_cursor"]}))
+    rest = answer_of(institution.patients.get(PATIENTS, params={"limit": 2, "cursor": first["next_cursor"]}))
     assert [one["id"] for one in rest["items"]] == ids[2:]
 
 
 def test_an_item_of_the_list_is_the_patient_itself(crowd: tuple[Care, list[str]]) -> None:
     care, ids = crowd
-    item = _answer(care.doctor.patients.get(PATIENTS, params={"limit": 1}))["items"][0]
+    item = answer_of(care.doctor.patients.get(PATIENTS, params={"limit": 1}))["items"][0]
     assert set(item) == PATIENT_FIELDS
-    assert item == _answer(care.doctor.patients.get(f"{PATIENTS}/{ids[0]}"))
+    assert item == answer_of(care.doctor.patients.get(f"{PATIENTS}/{ids[0]}"))
 
 
 def test_a_cursor_is_bound_to_its_filters_and_cannot_be_made_up(crowd: tuple[Care, list[str]]) -> None:
     care, _ = crowd
     get = care.doctor.patients.get
-    cursor = _answer(get(PATIENTS, params={"limit": 2, "born_after": "1990-01-01"}))["next_cursor"]
+    cursor = answer_of(get(PATIENTS, params={"limit": 2, "born_after": "1990-01-01"}))["next_cursor"]
     assert get(PATIENTS, params={"limit": 5, "born_after": "1990-01-01", "cursor": cursor}).status_code == 200
     middle = len(cursor) // 2
     tampered = cursor[:middle] + ("A" if cursor[middle] != "A" else "B") + cursor[middle + 1 :]
@@ -557,8 +552,8 @@ def test_a_cursor_of_one_caller_shows_another_nothing_that_is_not_its_own(
     crowd: tuple[Care, list[str]], others: Care
 ) -> None:
     care, ids = crowd
-    cursor = _answer(care.doctor.patients.get(PATIENTS, params={"limit": 2}))["next_cursor"]
-    seen = _answer(others.doctor.patients.get(PATIENTS, params={"limit": 2, "cursor": cursor}))
+    cursor = answer_of(care.doctor.patients.get(PATIENTS, params={"limit": 2}))["next_cursor"]
+    seen = answer_of(others.doctor.patients.get(PATIENTS, params={"limit": 2, "cursor": cursor}))
     assert not {one["id"] for one in seen["items"]} & set(ids)
 
 
@@ -605,156 +600,6 @@ def test_an_unknown_parameter_is_answered_with_the_nearest_one(care: Care) -> No
     assert "doctor_id" in assert_problem(answer, 422, "validation_failed")["errors"][0]["message"]
 
 
-# What a patient's pages show.
-
-
-def test_a_dashboard_has_every_field_and_makes_nothing_up(care: Care) -> None:
-    dashboard = _answer(care.patient.patients.get(f"{care.path}/dashboard"))
-    # The scores have tests of their own; here: that they name their model, and are as high as their detail says.
-    score, detail, risk = (
-        dashboard.pop(name) for name in ("health_score", "health_score_detail", "cardiovascular_risk")
-    )
-    assert score == 79 and detail["mean"] == 79.0 and dashboard.pop("risk_level") == "moderate"
-    assert risk["model"] == "AHA PREVENT 2023 base" and risk["missing"]
-    assert dashboard == {
-        "patient": {
-            "first_name": "José",
-            "last_name": _answer(care.patient.patients.get(care.path))["last_name"],
-            "date_of_birth": "1980-05-17",
-            "is_smoker": False,
-            "consumes_alcohol": True,
-            "physical_activity_minutes_weekly": 150,
-            "height_cm": 172.5,
-            "weight_kg": 81.25,
-        },
-        "age": _age(date(1980, 5, 17)),
-        "bmi": 27.3,
-        "bmi_class": "overweight",
-        "bmi_classification": "Sobrepeso",
-        "medications": [],
-        "conditions": [],
-        **{"appointments": [], "recent_activity": []},
-    }
-
-
-def test_a_dashboard_is_in_the_language_of_the_request(care: Care) -> None:
-    answer = care.patient.patients.get(f"{care.path}/dashboard", headers={"Accept-Language": "en"})
-    assert _answer(answer)["bmi_classification"] == "Overweight"
-
-
-def test_a_dashboard_without_measures_or_of_a_child_has_no_class(api: Api, care: Care) -> None:
-    unknown = api.new_patient(care.doctor)
-    born = f"{datetime.now(UTC).year - 12}-01-01"
-    child = api.new_patient(care.doctor, date_of_birth=born, health_profile={"height_cm": 150, "weight_kg": 45})
-    names = ("bmi", "bmi_class", "bmi_classification")
-    for patient, expected in ((unknown, (None, None, None)), (child, (20.0, None, None))):
-        dashboard = _answer(patient.patients.get(f"{PATIENTS}/{patient.id}/dashboard"))
-        assert tuple(dashboard[name] for name in names) == expected
-
-
-def test_a_dashboard_and_a_record_show_what_was_recorded(api: Api, care: Care, owner: RealDictCursor) -> None:
-    patient = api.new_patient(care.doctor, health_profile=HEALTH_PROFILE)
-    add_record(owner, patient.id)
-    dashboard = _answer(care.doctor.patients.get(f"{PATIENTS}/{patient.id}/dashboard"))
-    assert dashboard["medications"] == [{"name": "Metformina", "dosage": "850 mg", "frequency": "cada 12 h"}]
-    assert dashboard["conditions"] == [{"name": "Diabetes mellitus tipo 2"}]
-    record = _answer(care.doctor.patients.get(f"{PATIENTS}/{patient.id}/medical-record"))
-    assert record["health_profile"] == HEALTH_PROFILE | {"blood_type": "O+"}
-    fields = {name: set(record[name][0]) for name in record if name != "health_profile"}
-    assert fields == {
-        "conditions": {"id", "name", "diagnosis_date", "abatement_date", "notes"},
-        "medications": {"id", "name", "dosage", "frequency", "start_date", "status"},
-        "allergies": {"id", "name", "severity", "reaction_description"},
-        "family_history": {"id", "condition_name", "relative_type", "notes"},
-        "observations": {"id", "code", "name", "value", "unit", "effective_at", "recorded_by"},
-    }
-    assert {name: len(record[name]) for name in fields} == {
-        **{"conditions": 2, "medications": 2, "allergies": 1, "family_history": 1, "observations": 2}
-    }
-
-
-def test_an_empty_record_is_empty_lists(api: Api, care: Care) -> None:
-    patient = api.new_patient(care.doctor)
-    record = _answer(patient.patients.get(f"{PATIENTS}/{patient.id}/medical-record"))
-    lists = ("conditions", "medications", "allergies", "family_history", "observations")
-    assert {name: record[name] for name in lists} == {name: [] for name in lists}
-    assert set(record) == {"health_profile", *lists}
-
-
-def test_a_care_team_names_doctor_and_institution_and_where_they_are(api: Api) -> None:
-    address = {"street_address": "Av. Juárez 1", "city": "Aguascalientes", "region_id": 1, "postal_code": "20000"}
-    institution = api.new_institution(
-        website="https://clinica.example.com", contact_phone="44 9000 0000", address=address
-    )
-    specialty = api.admin.doctors.get("/api/v1/specialties").json()["items"][0]
-    doctor = api.new_doctor(
-        institution, specialty_id=specialty["id"], years_experience=12, contact_phone="44 9000 0001"
-    )
-    patient = api.new_patient(doctor, institution)
-    team = _answer(patient.patients.get(f"{PATIENTS}/{patient.id}/care-team"))
-    assert team["doctor"].pop("last_name").startswith("López") and team["institution"].pop("name").startswith("Clínica")
-    assert team == {
-        "doctor": {
-            "id": doctor.id,
-            "first_name": "Ana",
-            "years_experience": 12,
-            "specialty": specialty["name"],
-            "email": doctor.email,
-            "phone": "44 9000 0001",
-        },
-        "institution": {
-            "id": institution.id,
-            "type": "Clínica",
-            "website": "https://clinica.example.com",
-            "email": institution.email,
-            "phone": "44 9000 0000",
-            "address": {
-                "street": "Av. Juárez 1",
-                "city": "Aguascalientes",
-                "region": "Aguascalientes",
-                "country": "México",
-                "postal_code": "20000",
-            },
-        },
-    }
-
-
-def test_a_care_team_without_somebody_says_null(api: Api, care: Care) -> None:
-    patient = api.new_patient(care.doctor)
-    team = _answer(patient.patients.get(f"{PATIENTS}/{patient.id}/care-team"))
-    assert team["institution"] is None and team["doctor"]["id"] == care.doctor.id
-    patient = api.new_patient(institution=care.institution)
-    team = _answer(patient.patients.get(f"{PATIENTS}/{patient.id}/care-team"))
-    assert team["doctor"] is None and team["institution"]["address"] is None
-
-
-def test_a_profile_has_every_field(api: Api, care: Care, owner: RealDictCursor) -> None:
-    patient = api.new_patient(care.doctor, contact_phone="55 1000 0001")
-    owner.execute(
-        "INSERT INTO addresses (entity_type, entity_id, street_address, city, region_id, country_id, is_primary) "
-        "VALUES ('patient', %s, 'Calle 1', 'Aguascalientes', 1, 484, true)",
-        (patient.id,),
-    )
-    profile = _answer(patient.patients.get(f"{PATIENTS}/{patient.id}/profile"))
-    assert set(profile) == {"personal_info", "emails", "phones", "addresses"}
-    assert set(profile["personal_info"]) == {"first_name", "last_name", "date_of_birth", "primary_email"}
-    assert profile["personal_info"]["primary_email"] == patient.email
-    shared = {"is_primary": True, "is_verified": False}
-    assert [entry.pop("id") and entry for entry in profile["emails"]] == [
-        {"email_address": patient.email, "email_type": "personal", **shared}
-    ]
-    assert [entry.pop("id") and entry for entry in profile["phones"]] == [
-        {"phone_number": "55 1000 0001", "phone_type": "mobile", **shared}
-    ]
-    assert [entry.pop("id") and entry for entry in profile["addresses"]] == [
-        {
-            **{"street_address": "Calle 1", "neighborhood": None, "city": "Aguascalientes", "postal_code": None},
-            **{"address_type": "home", "region_id": 1, "region_name": "Aguascalientes"},
-            **{"country_id": 484, "country_name": "México", **shared},
-        }
-    ]
-
-
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_look_at_a_patient_is_recorded_once(care: Care, owner: RealDictCursor, view: str) -> None:
     request_id = care.doctor.patients.get(care.path + view).headers["x-request-id"]
@@ -773,7 +618,7 @@ def test_every_look_at_a_patient_is_recorded_once(care: Care, owner: RealDictCur
 def test_every_role_reads_every_catalogue(api: Api, care: Care, name: str) -> None:
     fields = {"sexes": {"id", "name", "code"}, "blood-types": {"id", "name"}, "genders": {"id", "name"}}
     answers = [
-        _answer(user.patients.get(f"/api/v1/{name}"))
+        answer_of(user.patients.get(f"/api/v1/{name}"))
         for user in (api.admin, care.patient, care.doctor, care.institution)
     ]
     assert all(answer == answers[0] for answer in answers) and set(answers[0]) == {"items"}
@@ -783,7 +628,7 @@ def test_every_role_reads_every_catalogue(api: Api, care: Care, name: str) -> No
 
 def test_a_catalogue_is_in_the_language_of_the_request(care: Care) -> None:
     names = {
-        language: _answer(care.patient.patients.get("/api/v1/sexes", headers={"Accept-Language": language}))
+        language: answer_of(care.patient.patients.get("/api/v1/sexes", headers={"Accept-Language": language}))
         for language in ("es", "en")
     }
     assert names["es"]["items"][0]["name"] == "Femenino" and names["en"]["items"][0]["name"] == "Female"
@@ -799,8 +644,8 @@ def test_a_catalogue_is_in_the_language_of_the_request(care: Care) -> None:
 )
 def test_clinical_terms_are_searched(care: Care, name: str, q: str, found: str) -> None:
     get = care.patient.patients.get
-    assert found in [item["name"] for item in _answer(get(f"/api/v1/{name}", params={"q": q}))["items"]]
-    assert _answer(get(f"/api/v1/{name}", params={"q": "zzzzzz"}))["items"] == []
+    assert found in [item["name"] for item in answer_of(get(f"/api/v1/{name}", params={"q": q}))["items"]]
+    assert answer_of(get(f"/api/v1/{name}", params={"q": "zzzzzz"}))["items"] == []
     assert _fields(assert_problem(get(f"/api/v1/{name}", params={"q": ""}), 422, "validation_failed")) == {"q"}
 
 
