@@ -8,6 +8,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from dev.fleet import Fleet
+from dev.processes import wait_until
 from shared.tracing import OUTSIDE, Span, serve
 
 from ..support import Api
@@ -88,7 +89,13 @@ def test_a_delegated_login_is_one_trace_in_both_logs(fleet: Fleet, api: Api) -> 
     api.anonymous.doctors.post("/auth/login", json={"email": "a@b.mx", "password": "x"}, headers=sent)
     spans = []
     for service in ("doctors", "auth"):
-        found = [line for line in lines(fleet, service) if line["request_id"] == "traced-login"]
+        found: list[dict[str, Any]] = []
+
+        def is_written(service: str = service, found: list[dict[str, Any]] = found) -> bool:
+            found[:] = [line for line in lines(fleet, service) if line["request_id"] == "traced-login"]
+            return any(line["event"] == "request" for line in found)
+
+        assert wait_until(is_written, 10), "a request's line is written after its answer"
         (line,) = [line for line in found if line["event"] == "request"]
         assert {line["trace_id"] for line in found} == {trace}
         assert (line["trace_id"], line["route"]) == (trace, "/auth/login")
