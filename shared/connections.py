@@ -96,7 +96,8 @@ class BoundedConnection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP as everything else is answered, and hang up."""
         fields, body = bare(BadRequest(), self._settings.default_language, "/", request_id_of(None))
-        head = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in fields), b"connection: close"]
+        fields = [*self.server_state.default_headers, *fields, (b"connection", b"close")]
+        head = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in fields)]
         self.transport.write(b"\r\n".join([*head, b"", body]))
         self.transport.close()
 

@@ -1,7 +1,6 @@
 """The end of a service: on SIGTERM `/health` says so first, and uvicorn is told to stop a moment later."""
 
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -10,8 +9,6 @@ from contextlib import suppress
 from types import FrameType
 
 import uvicorn
-
-log = logging.getLogger(__name__)
 
 
 class Ending:
@@ -38,8 +35,10 @@ class Ending:
         server = getattr(stop, "__self__", None)
 
         def end(number: int, frame: FrameType | None) -> None:
-            if isinstance(server, uvicorn.Server):
-                self._close_listeners(server)
+            # Out of descriptors, for example, it ends all the same, and what waits in the backlog is lost.
+            with suppress(OSError):
+                if isinstance(server, uvicorn.Server):
+                    self._close_listeners(server)
             stop(number, frame)
 
         def begin(number: int, frame: FrameType | None) -> None:
@@ -65,7 +64,10 @@ class Ending:
                 with backlog, suppress(BlockingIOError):
                     while True:
                         taken, _ = backlog.accept()
-                        task = loop.create_task(loop.connect_accepted_socket(lambda: _protocol(server), taken))
+                        connecting = loop.connect_accepted_socket(
+                            lambda: _protocol(server), taken, ssl=server.config.ssl
+                        )
+                        task = loop.create_task(connecting)
                         self._last.add(task)
                         task.add_done_callback(self._last.discard)
 

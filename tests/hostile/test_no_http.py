@@ -53,3 +53,4 @@ def test_what_is_no_http_is_answered_with_a_problem(fleet: Fleet, service: str, 
         "Server": None,
     }
     assert {name: answer.headers[name] for name in expected} == expected
+    assert answer.headers["Date"]

@@ -1,6 +1,7 @@
 """The end of a service: it says so first, finishes what is under way, and a proxy that balances two loses nothing."""
 
 import itertools
+import resource
 import shutil
 import signal
 import socket
@@ -83,6 +84,13 @@ def test_requests_that_wait_to_be_accepted_when_it_ends_are_answered(ending: Ser
     answers = [connection.recv(65536) for connection in waiting]
     assert [answer[:12] for answer in answers] == [b"HTTP/1.1 422"] * len(waiting)
     assert wait_until(lambda: ending.pid is None, EXIT_SECONDS)
+
+
+def test_it_ends_with_no_descriptor_left_to_take_connections_with(ending: Service) -> None:
+    assert ending.pid is not None
+    ending.child.kill(signal.SIGTERM)
+    resource.prlimit(ending.pid, resource.RLIMIT_NOFILE, (3, 3))
+    assert wait_until(lambda: ending.pid is None, EXIT_SECONDS), "it did not end"
 
 
 CONFIGURATION = """
