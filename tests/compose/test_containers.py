@@ -17,7 +17,7 @@ from dev.dotenv import text
 from dev.processes import wait_until
 from tests.support import Api
 
-from .conftest import SERVICES, Compose, run
+from .containers import SERVICES, Compose, run
 
 RECOVERY_SECONDS = 120
 LOGIN = re.compile(r"^TOKEN=.*?(http\S+)/auth/login.*?-d '(\{.*?\})'.*?^curl -s (\S+)", re.MULTILINE | re.DOTALL)

@@ -2,62 +2,18 @@
 
 import json
 import re
-import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import pytest
 
 from dev import ROOT
 from dev.processes import wait_until
-from dev.settings import free_port
 
-from .conftest import SERVICES, Compose, run
+from .containers import SERVICES, Gateway, run
 from .test_containers import LOGIN, RECOVERY_SECONDS, kill, started
-
-PROJECT = "predicthealth-test-gateway"
-OFFICIAL_IMAGE = "nginx:1.28"
-STAND_IN = "predicthealth-test/nginx"
-
-
-def image() -> str:
-    """What the gateway is made of: the official image where it can be had, else Debian's nginx."""
-    for found in (["docker", "image", "inspect", OFFICIAL_IMAGE], ["docker", "pull", "--quiet", OFFICIAL_IMAGE]):
-        if subprocess.run(found, capture_output=True, timeout=300, check=False).returncode == 0:
-            return OFFICIAL_IMAGE
-    run("docker", "build", "--tag", STAND_IN, "tests/compose/nginx")
-    return STAND_IN
-
-
-class Gateway(Compose):
-    """A fleet whose services publish no port; its gateway's address."""
-
-    def __init__(self, folder: Path) -> None:
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        settings = {
-            "COMPOSE_PROFILES": "gateway",
-            "GATEWAY_IMAGE": image(),
-            "GATEWAY_PORT": str(port),
-            "GATEWAY_TLS_PORT": str(free_port()),
-            "GATEWAY_REQUESTS_PER_SECOND": "10000",
-        }
-        super().__init__(folder, PROJECT, ["ops/gateway/only-way-in.yml"], settings)
-
-
-@pytest.fixture(scope="module")
-def gateway(fleet: Compose, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """Beside the other tests' fleet, whose images it takes; two replicas of the doctors' service."""
-    containers = Gateway(tmp_path_factory.mktemp("gateway"))
-    containers.remove()
-    try:
-        containers.start("--scale", f"{SERVICES['doctors']}=2")
-        yield containers
-    finally:
-        containers.remove()
 
 
 @pytest.fixture

@@ -116,10 +116,10 @@ class Bare:
             return {name for (name,) in cursor.fetchall()}
 
     def remove(self) -> None:
-        """Drop them."""
+        """Drop them; the server may still be at what a killed restore told it to drop."""
         with self.server.cursor() as cursor:
             for name in self.databases():
-                cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+                cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
             for service in SERVICES:
                 role = sql.Identifier(role_name(self.name, service))
                 cursor.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(role))

@@ -86,6 +86,18 @@ def test_requests_that_wait_to_be_accepted_when_it_ends_are_answered(ending: Ser
     assert wait_until(lambda: ending.pid is None, EXIT_SECONDS)
 
 
+def test_when_nobody_can_connect_any_more_an_idle_connection_is_still_served(ending: Service) -> None:
+    """Only its keep-alive time of 5 s ends it: a proxy that ends it sooner never sends into a closed one."""
+    with httpx.Client(base_url=ending.url) as client:
+        assert client.get("/health/live").status_code == 200
+        ending.child.kill(signal.SIGTERM)
+        time.sleep(3)
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(ending.url + "/health/live")
+        assert client.get("/health/live").status_code == 200
+    assert wait_until(lambda: ending.pid is None, EXIT_SECONDS)
+
+
 def test_it_ends_with_no_descriptor_left_to_take_connections_with(ending: Service) -> None:
     assert ending.pid is not None
     ending.child.kill(signal.SIGTERM)

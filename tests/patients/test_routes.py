@@ -227,12 +227,12 @@ def test_a_deleted_doctor_or_institution_gets_no_patients(api: Api) -> None:
 def test_an_invalid_creation_names_the_fields_and_creates_nothing(
     care: Care, owner: RealDictCursor, fields: dict[str, Any], named: set[str]
 ) -> None:
-    owner.execute("SELECT id FROM patients")
+    owner.execute("SELECT id FROM patients ORDER BY id")
     before = owner.fetchall()
     answer = _create(care.doctor, **fields)
     assert answer.status_code == 422, answer.text
     assert _fields(assert_problem(answer, 422, answer.json()["code"])) == named
-    owner.execute("SELECT id FROM patients")
+    owner.execute("SELECT id FROM patients ORDER BY id")
     assert owner.fetchall() == before
 
 
