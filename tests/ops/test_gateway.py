@@ -7,7 +7,6 @@ import socket
 import ssl
 import warnings
 from collections.abc import Collection, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,6 +19,7 @@ from dev.services import Service
 from dev.settings import SERVICE_FOLDERS
 from shared import errors
 
+from ..certificates import make_certificate
 from ..conftest import ADMIN_PASSWORD
 from ..support import PASSWORD, Api, assert_problem, unique
 from .conftest import BROKEN, FIRST, SECOND, Replicas, Start
@@ -424,30 +424,6 @@ def test_with_a_certificate_it_speaks_tls(start_gateway: Start, tmp_path: Path) 
         old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
     with socket.create_connection(("127.0.0.1", gateway.tls_port)) as connection, pytest.raises(ssl.SSLError):
         old.wrap_socket(connection, server_hostname="127.0.0.1")
-
-
-def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that signs itself, and its key."""
-    from ipaddress import ip_address
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-
-    key = generate_private_key(SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gateway")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem, encoding = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    (folder / "certificate.pem").write_bytes(certificate.public_bytes(pem))
-    (folder / "key.pem").write_bytes(key.private_bytes(pem, encoding, serialization.NoEncryption()))
-    return folder / "certificate.pem", folder / "key.pem"
 
 
 def test_the_log_says_who_and_where_to_but_not_what(client: httpx.Client, gateway: Gateway) -> None:

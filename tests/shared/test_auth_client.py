@@ -2,14 +2,18 @@
 
 import asyncio
 import signal
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import httpx
 import pytest
 
 from dev.fleet import Fleet
 from shared.auth_client import AuthClient
 from shared.errors import AuthUnavailable, InvalidCredentials
 from shared.settings import ClientSettings, Settings
+from tests.certificates import make_certificate
 from tests.support import PASSWORD, Api
 
 pytestmark = pytest.mark.anyio
@@ -44,3 +48,37 @@ async def test_a_frozen_auth_service_is_given_up(impatient: AuthClient, fleet: F
         fleet.services["auth"].kill(signal.SIGCONT)
     with pytest.raises(InvalidCredentials):
         await impatient.login("nobody@example.com", PASSWORD, "doctor")
+
+
+async def test_however_many_wait_a_sign_of_life_is_asked_for_once(impatient: AuthClient) -> None:
+    under_way, most = 0, 0
+
+    async def count(message: httpx.Request | httpx.Response) -> None:
+        nonlocal under_way, most
+        if message.url.path == "/health/live":
+            under_way += 1 if isinstance(message, httpx.Request) else -1
+            most = max(most, under_way)
+
+    impatient._http.event_hooks = {"request": [count], "response": [count]}
+    logins = (impatient.login("nobody@example.com", "wrong", "doctor") for _ in range(20))
+    await asyncio.gather(*logins, return_exceptions=True)
+    assert most == 1
+
+
+async def test_a_certificate_of_nobodys_is_not_trusted_with_a_password(settings: Settings, tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, key)
+    said: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        said.append(await reader.read(65536))
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls) as server:
+        changes = {"auth_service_url": f"HTTPS://127.0.0.1:{server.sockets[0].getsockname()[1]}"}
+        client = AuthClient("service-doctors", ClientSettings(**(settings.model_dump() | changes)))
+        with pytest.raises(AuthUnavailable):
+            await client.login("nobody@example.com", PASSWORD, "doctor")
+        await client.close()
+    assert said == []
