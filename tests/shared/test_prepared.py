@@ -52,7 +52,7 @@ def test_a_condition_that_nobody_asked_for_is_left_out_and_a_planned_one_is_not_
 
 @pytest.mark.anyio
 async def test_a_connection_prepares_no_more_than_so_many(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.postgres._MOST_PREPARED", 2)
+    monkeypatch.setattr("shared.driver._MOST_PREPARED", 2)
     pool = Database(database._settings)
     many = [Prepared(f"SELECT n, {number} FROM prepared_scratch WHERE n <= %(last)s") for number in range(4)]
     async with pool.transaction() as tx:

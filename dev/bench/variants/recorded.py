@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from shared import postgres
+from shared.driver import Connection
 from shared.postgres import Parameters, Statement
 from shared.prepared import Prepared
 
@@ -13,7 +14,7 @@ from . import main_app
 _FILE = Path(os.environ["BENCH_STATEMENTS"])
 
 
-class RecordedConnection(postgres._Connection):
+class RecordedConnection(Connection):
     """A connection that writes down what it runs."""
 
     async def run(self, statement: Statement, parameters: Parameters | None, *, rows: bool) -> Any:
@@ -27,5 +28,5 @@ class RecordedConnection(postgres._Connection):
             file.write(statement + b";\n")
 
 
-postgres._Connection = RecordedConnection  # type: ignore[misc]
+postgres.Connection = RecordedConnection  # type: ignore[attr-defined]
 app = main_app()
