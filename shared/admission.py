@@ -51,12 +51,12 @@ class Admission:
         """How many wait for a place."""
         return len(self._queue)
 
-    def has_room(self) -> bool:
-        """Whether one more request may come in. With one too many, overload begins."""
+    def has_room(self, coming: int = 0) -> bool:
+        """Whether one more request may come in besides those that are `coming`. With one too many, overload begins."""
         limits, now = self._settings, asyncio.get_running_loop().time()
         overloaded = now < self._overloaded_until
         usual = limits.max_concurrent_requests + limits.max_queued_requests
-        if self.at_work + self.waiting < (limits.max_requests_in_overload if overloaded else usual):
+        if self.at_work + self.waiting + coming < (limits.max_requests_in_overload if overloaded else usual):
             return True
         self._overloaded_until = now + CALM_SECONDS
         for patience in self._queue[max(0, limits.max_requests_in_overload - self.at_work) :]:

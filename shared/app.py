@@ -58,7 +58,9 @@ def create(
             app.state.metrics.including(app.state.resources.measure),
             app.state.metrics.including(app.state.admission.measure),
         ):
-            yield {"settings": settings, "ending": app.state.ending}  # what shared.connections is told
+            # What shared.connections is told.
+            doorkeeper = Doorkeeper(app.state.admission, settings)
+            yield {"settings": settings, "ending": app.state.ending, "doorkeeper": doorkeeper}
         await app.state.resources.close()
         await export.close()
         log.info("stopped")
@@ -111,12 +113,6 @@ def create(
     )
     app.add_middleware(RequestMiddleware, settings=settings)
     app.state.admission = Admission(settings)
-    app.add_middleware(
-        Doorkeeper,
-        admission=app.state.admission,
-        default_language=settings.default_language,
-        allowed_origins=settings.allowed_origins,
-    )
     return app
 
 

@@ -1,18 +1,22 @@
-"""Connections of slow clients: uvicorn's HTTP protocol, with limits on how many there are and how long each may take.
+"""uvicorn's HTTP protocol, with limits on how many connections there are, how long each may take, and what comes in.
 
 uvicorn by itself waits for ever for the rest of a header, and for a client that does not read its answer. Given to it
 as `--http shared.connections:BoundedConnection`; it gets its settings from the application's lifespan.
 """
 
 import asyncio
+from functools import partial
 from typing import Any
 
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from .context import request_id_of
 from .errors import BadRequest
+from .headers import RawHeaders
+from .overload import Doorkeeper
 from .rendering import bare
 from .settings import Settings
 from .shutdown import Ending
@@ -35,6 +39,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._settings: Settings = app_state["settings"]
         self._ending: Ending = app_state["ending"]
+        self._doorkeeper: Doorkeeper = app_state["doorkeeper"]
         self._idle_since = self.loop.time()
         self._header_timer: asyncio.TimerHandle | None = None
         self._send_timer: asyncio.TimerHandle | None = None
@@ -96,10 +101,36 @@ class BoundedConnection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP as everything else is answered, and hang up."""
         fields, body = bare(BadRequest(), self._settings.default_language, "/", request_id_of(None))
-        fields = [*self.server_state.default_headers, *fields, (b"connection", b"close")]
-        head = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in fields)]
+        self._answer(b"400 Bad Request", fields, body, hang_up=True)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Serve a request, or have it refused in its turn."""
+        if self._doorkeeper.lets_in(cycle.scope["path"]):
+            super()._start_asgi_task(cycle, app)
+        else:
+            self._doorkeeper.refuse_in_turn(partial(self._refuse, cycle))
+
+    def _refuse(self, cycle: RequestResponseCycle) -> None:
+        if self.transport.is_closing():
+            return
+        fields, body = self._doorkeeper.refusal_of(cycle.scope)
+        cycle.response_complete = True  # what is still to come of its body is passed over
+        # Nothing is kept alive for who does not read, or waits for a word before it sends its body.
+        unfit = self.flow.write_paused or cycle.waiting_for_100_continue
+        self._answer(
+            b"503 Service Unavailable",
+            fields,
+            b"" if cycle.scope["method"] == "HEAD" else body,
+            hang_up=unfit or not cycle.keep_alive,
+        )
+        self.on_response_complete()
+
+    def _answer(self, status: bytes, fields: RawHeaders, body: bytes, *, hang_up: bool) -> None:
+        fields = [*self.server_state.default_headers, *fields, *([(b"connection", b"close")] if hang_up else ())]
+        head = [b"HTTP/1.1 " + status, *(name + b": " + value for name, value in fields)]
         self.transport.write(b"\r\n".join([*head, b"", body]))
-        self.transport.close()
+        if hang_up:
+            self.transport.close()
 
     def shutdown(self) -> None:
         """Called when nobody can connect any more. A request may be on its way to an idle connection: let it come.

@@ -1,11 +1,11 @@
 """The one renderer: whatever goes wrong becomes a problem document (RFC 9457) in the language of the request."""
 
-import json
 import logging
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
 from . import context, errors
@@ -46,7 +46,7 @@ def problem_response(request: Request, problem: errors.Problem) -> ProblemRespon
 
 def bare(problem: errors.Problem, language: str, path: str, request_id: str) -> tuple[RawHeaders, bytes]:
     """The headers (names in lower case) and the body of an answer to what has not come to be a `Request`."""
-    body = json.dumps(problem.document(language, path, request_id)).encode()
+    body = to_json(problem.document(language, path, request_id))
     given = {"Cache-Control": NO_STORE, "Content-Language": language, **problem.headers}
     fields = [(name.lower().encode(), value.encode()) for name, value in given.items()]
     fields += [
