@@ -37,6 +37,7 @@ class Doorkeeper:
         self._origins = {origin.encode() for origin in settings.allowed_origins}
         self._just_let_in = 0
         self._refusals: deque[Callable[[], None]] = deque()
+        self._refusing = False
         self._reported_at = 0.0
         self._reported = 0
 
@@ -53,15 +54,19 @@ class Doorkeeper:
 
     def refuse_in_turn(self, refuse: Callable[[], None]) -> None:
         """Call it soon: `REFUSALS_PER_TURN` in each turn of the loop."""
-        if not self._refusals:
-            asyncio.get_running_loop().call_soon(self._refuse_some)
         self._refusals.append(refuse)
+        if not self._refusing:
+            self._refusing = True
+            asyncio.get_running_loop().call_soon(self._refuse_some)
 
     def _refuse_some(self) -> None:
-        for _ in range(min(len(self._refusals), REFUSALS_PER_TURN)):
-            self._refusals.popleft()()
-        if self._refusals:
-            asyncio.get_running_loop().call_soon(self._refuse_some)
+        try:
+            for _ in range(min(len(self._refusals), REFUSALS_PER_TURN)):
+                self._refusals.popleft()()
+        finally:  # one that fails leaves nobody behind it without an answer
+            self._refusing = bool(self._refusals)
+            if self._refusing:
+                asyncio.get_running_loop().call_soon(self._refuse_some)
 
     def refusal_of(self, scope: Mapping[str, Any]) -> tuple[RawHeaders, bytes]:
         """The headers and the body of the refusal of a request."""

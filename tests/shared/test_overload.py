@@ -57,3 +57,18 @@ async def test_only_a_page_of_an_allowed_origin_may_read_a_refusal(
     assert (found.get(b"access-control-allow-origin") == origin) is shared
     assert (found.get(b"access-control-expose-headers") == b"Retry-After") is shared
     assert (found.get(b"vary") == b"Origin") is shared
+
+
+async def test_a_refusal_that_brings_the_next_ones_makes_no_turn_longer(doorkeeper: Doorkeeper) -> None:
+    refused: list[int] = []
+
+    def bring_many() -> None:
+        for number in range(3 * REFUSALS_PER_TURN):
+            doorkeeper.refuse_in_turn(lambda number=number: refused.append(number))  # type: ignore[misc]
+
+    doorkeeper.refuse_in_turn(bring_many)
+    turns = []
+    for _ in range(3):
+        await asyncio.sleep(0)
+        turns.append(len(refused))
+    assert turns == [0, REFUSALS_PER_TURN, 2 * REFUSALS_PER_TURN]
