@@ -24,7 +24,7 @@ from .settings import Settings
 log = logging.getLogger(__name__)
 
 # About 2 ms. Fewer: who is in waits less, and a turn's own cost takes more of the time of those who are refused.
-REFUSALS_PER_TURN = 16
+REFUSALS_PER_TURN = 32
 REPORT_SECONDS = 1.0
 
 

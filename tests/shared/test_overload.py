@@ -72,3 +72,17 @@ async def test_a_refusal_that_brings_the_next_ones_makes_no_turn_longer(doorkeep
         await asyncio.sleep(0)
         turns.append(len(refused))
     assert turns == [0, REFUSALS_PER_TURN, 2 * REFUSALS_PER_TURN]
+
+
+async def test_a_refusal_that_fails_leaves_nobody_behind_it_without_one(doorkeeper: Doorkeeper) -> None:
+    failures: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: failures.append(type(context["exception"]).__name__)
+    )
+    refused: list[int] = []
+    doorkeeper.refuse_in_turn(lambda: refused.append(1 // 0))
+    for number in range(2):
+        doorkeeper.refuse_in_turn(lambda number=number: refused.append(number))  # type: ignore[misc]
+    for _ in range(2):
+        await asyncio.sleep(0)
+    assert (refused, failures) == ([0, 1], ["ZeroDivisionError"])
