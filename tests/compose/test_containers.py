@@ -32,6 +32,10 @@ def test_the_demo_prints_three_logins_that_work(fleet: Compose) -> None:
         assert shown.status_code == 200, shown.text
 
 
+def test_the_demo_prints_the_same_logins_again(fleet: Compose) -> None:
+    assert LOGIN.findall(fleet("run", "--rm", "--no-TTY", "demo")) == LOGIN.findall(fleet.demo)
+
+
 @pytest.mark.parametrize("service", SERVICES.values())
 def test_a_service_may_do_nothing_but_serve(service: str, fleet: Compose) -> None:
     container = fleet.container(service)
