@@ -67,20 +67,18 @@ return {found[1], found[2], found[3], tostring(now), found[4], redis.call('EXIST
 _REFRESH = (
     _NOW
     + """
-local found = redis.call('HMGET', KEYS[1], 'user_id', 'user_type', 'expires_at', 'generation', 'refreshed_at')
+local found = redis.call('HMGET', KEYS[1], 'expires_at', 'generation', 'refreshed_at')
 if not found[1] then return {'ended'} end
-local presented, generation, refreshed_at = tonumber(ARGV[1]), tonumber(found[4]), tonumber(found[5])
+local presented, generation, refreshed_at = tonumber(ARGV[1]), tonumber(found[2]), tonumber(found[3])
 if presented == generation then
     generation, refreshed_at = generation + 1, now
     redis.call('HSET', KEYS[1], 'generation', generation, 'refreshed_at', now, 'last_seen_at', now)
-    redis.call('EXPIREAT', KEYS[1], math.min(now + tonumber(ARGV[2]), tonumber(found[3])))
+    redis.call('EXPIREAT', KEYS[1], math.min(now + tonumber(ARGV[2]), tonumber(found[1])))
 elseif presented ~= generation - 1 or now - refreshed_at > tonumber(ARGV[3]) then
-    redis.call('DEL', KEYS[1])
-    redis.call('ZREM', 'sessions-of:' .. found[1], ARGV[4])
-    return {'reused', found[1], found[2]}
+    return {'reused'}
 end
-return {'refreshed', found[1], found[2], tostring(generation), tostring(refreshed_at),
-        tostring(math.min(refreshed_at + tonumber(ARGV[2]), tonumber(found[3])))}
+return {'refreshed', tostring(generation), tostring(refreshed_at),
+        tostring(math.min(refreshed_at + tonumber(ARGV[2]), tonumber(found[1])))}
 """
 )
 _END = """
@@ -131,14 +129,12 @@ class Session:
 
 @dataclass(frozen=True)
 class Refreshment:
-    """What became of a refresh: `refreshed` (a repeated one in the grace too), `reused`, or the session had `ended`.
+    """What comes of a refresh: `refreshed` (a repeated one in the grace too), `reused`, or the session had `ended`.
 
     `generation` is the successor's, issued at `refreshed_at`, good until `expires_at` (Unix seconds).
     """
 
     outcome: Literal["refreshed", "reused", "ended"]
-    user_id: UUID | None = None
-    user_type: str = ""
     generation: int = 0
     refreshed_at: int = 0
     expires_at: int = 0
@@ -170,6 +166,7 @@ class Sessions:
     """Creates, touches, refreshes and ends sessions. Raises RedisUnavailable when Redis does not answer in time."""
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
+        self._redis = redis
         self._idle_seconds = str(settings.session_idle_seconds)
         self._max_seconds = str(settings.session_max_seconds)
         self._per_user = str(settings.sessions_per_user)
@@ -184,12 +181,15 @@ class Sessions:
         self._end_all = _Replicated(redis, _END_ALL, settings)
         self._list = redis.register_script(_LIST)
 
-    async def create(self, user_id: UUID, user_type: str, ip: str | None, user_agent: str | None) -> tuple[UUID, int]:
+    async def create(
+        self, user_id: UUID, user_type: str, ip: str | None, user_agent: str | None, session_id: UUID | None = None
+    ) -> tuple[UUID, int]:
         """Start a session, which ends after `SESSION_IDLE_SECONDS` without a request or after `SESSION_MAX_SECONDS`.
 
-        A user's sessions over `SESSIONS_PER_USER` end, the oldest first. Returns the id and when it began.
+        A user's sessions over `SESSIONS_PER_USER` end, the oldest first. Returns the id (a new one if none is given)
+        and when it began.
         """
-        session_id = uuid4()
+        session_id = session_id or uuid4()
         arguments = [str(user_id), user_type, self._idle_seconds, self._max_seconds, self._per_user]
         arguments += [ip or "", (user_agent or "")[:256], str(session_id)]
         with redis_client.available():
@@ -219,15 +219,18 @@ class Sessions:
     async def refresh(self, session_id: UUID, generation: int, grace_seconds: int) -> Refreshment:
         """Spend the refresh token of a generation: its successor, the same one again within the grace.
 
-        An older generation, or the last one after the grace, is reuse: the session ends.
+        An older generation, or the last one after the grace, is reuse: the session is to end, by whoever records that.
         """
-        arguments = [str(generation), self._idle_seconds, str(grace_seconds), str(session_id)]
+        arguments = [str(generation), self._idle_seconds, str(grace_seconds)]
         with redis_client.available():
-            outcome, *rest = await self._refresh(keys=[f"session:{session_id}"], args=arguments)
-        if outcome == "ended":
-            return Refreshment("ended")
-        user_id, user_type, *numbers = rest
-        return Refreshment(outcome, UUID(user_id), user_type, *(int(number) for number in numbers))
+            outcome, *numbers = await self._refresh(keys=[f"session:{session_id}"], args=arguments)
+        return Refreshment(outcome, *(int(number) for number in numbers))
+
+    async def user_of(self, session_id: UUID) -> UUID | None:
+        """Whose session it is; None when it has ended."""
+        with redis_client.available():
+            found = await self._redis.hget(f"session:{session_id}", "user_id")
+        return UUID(str(found)) if found else None
 
     async def list_of(self, user_id: UUID) -> list[Session]:
         """The living sessions of a user, the newest first."""

@@ -4,7 +4,7 @@ import asyncio
 import unicodedata
 from datetime import datetime
 from typing import Any, Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from pydantic import BaseModel, Field
 
@@ -167,17 +167,20 @@ async def refresh(res: AuthResources, token: str) -> dict[str, Any]:
         presented = read_refresh_token(token, key)
     except tokens.InvalidToken as exc:
         raise errors.InvalidRefreshToken from exc
-    spent = await res.sessions.refresh(presented.session_id, presented.generation, res.settings.refresh_grace_seconds)
-    if spent.user_id is None:
+    user_id = await res.sessions.user_of(presented.session_id)
+    if user_id is None:
         raise errors.InvalidRefreshToken
-    if spent.outcome == "reused":
-        actor = events.session_of(spent.user_type, spent.user_id, presented.session_id)
-        session_id = str(presented.session_id)
-        await events.record(res, res.db, "refresh_reuse", actor, outcome="failure", session_id=session_id)
-        raise errors.RefreshTokenReused
-    user = await db.find_credentials_by_id(res.db, spent.user_id)
+    # Before the token is spent: one that was spent for a 503 would be taken for a stolen one after the grace.
+    user = await db.find_credentials_by_id(res.db, user_id)
     if user is None or not user["is_active"] or user["owner_status"] != "active":
         await res.sessions.end(presented.session_id)
+        raise errors.InvalidRefreshToken
+    spent = await res.sessions.refresh(presented.session_id, presented.generation, res.settings.refresh_grace_seconds)
+    if spent.outcome == "reused":
+        actor = events.session_of(user["user_type"], user_id, presented.session_id)
+        if await _end_recorded(res, "refresh_reuse", actor, presented.session_id, outcome="failure"):
+            raise errors.RefreshTokenReused
+    if spent.outcome != "refreshed":
         raise errors.InvalidRefreshToken
     expires_in = spent.expires_at - spent.refreshed_at
     return _pair(res, user, presented.session_id, spent.generation, spent.refreshed_at, expires_in)
@@ -223,16 +226,16 @@ async def logout(res: AuthResources, token: str) -> LogoutAnswer:
         access = await tokens.read_access_token(token, res.keys, allow_expired=True)
     except tokens.InvalidToken as exc:
         raise errors.Unauthenticated(invalid_token=True) from exc
-    if await res.sessions.end(access.session_id):
-        actor = events.session_of(access.user_type, access.user_id, access.session_id)
-        await events.record(res, res.db, "logout", actor, session_id=str(access.session_id))
+    actor = events.session_of(access.user_type, access.user_id, access.session_id)
+    await _end_recorded(res, "logout", actor, access.session_id)
     return LogoutAnswer(success=True, message=LOGGED_OUT[current().language])
 
 
 async def logout_all(res: AuthResources, caller: Caller) -> LogoutAllAnswer:
     """End every session of the caller, this one too."""
-    ended = await res.sessions.end_all(caller.user_id)
-    await events.record(res, res.db, "logout_all", caller, sessions=ended)
+    async with res.db.transaction() as tx:
+        await events.record(res, tx, "logout_all", caller, sessions=len(await res.sessions.list_of(caller.user_id)))
+        ended = await res.sessions.end_all(caller.user_id)
     return LogoutAllAnswer(success=True, revoked_sessions=ended)
 
 
@@ -261,9 +264,8 @@ async def end_session(res: AuthResources, caller: Caller, session_id: UUID) -> N
     own = {session.id for session in await res.sessions.list_of(caller.user_id)}
     if session_id in own:
         etag.guard_untagged()
-    if session_id not in own or not await res.sessions.end(session_id):
+    if session_id not in own or not await _end_recorded(res, "logout", caller, session_id):
         raise SessionNotFound
-    await events.record(res, res.db, "logout", caller, session_id=str(session_id))
 
 
 async def change_password(res: AuthResources, caller: Caller, change: PasswordChange) -> None:
@@ -285,6 +287,20 @@ async def change_password(res: AuthResources, caller: Caller, change: PasswordCh
             raise errors.WrongPassword  # it was changed meanwhile
         await events.record(res, tx, "password_change", caller)
         await res.sessions.end_all(caller.user_id, keep=caller.session_id)
+
+
+async def _end_recorded(
+    res: AuthResources, action: str, actor: Caller, session_id: UUID, outcome: str = "success"
+) -> bool:
+    """End a session and record that, both or neither; False when it had ended already."""
+    try:
+        async with res.db.transaction() as tx:
+            await events.record(res, tx, action, actor, outcome=outcome, session_id=str(session_id))
+            if not await res.sessions.end(session_id):
+                raise SessionNotFound
+    except SessionNotFound:
+        return False
+    return True
 
 
 async def _check_password(res: AuthResources, email: str, password: str) -> Row:
@@ -317,19 +333,20 @@ async def _rehashed(res: AuthResources, user: Row, password: str) -> Row:
 
 
 async def _open_session(res: AuthResources, user: Row) -> dict[str, Any]:
-    request = current()
-    session_id, began = await res.sessions.create(
-        user["id"], user["user_type"], request.client_address, request.user_agent
-    )
+    request, session_id = current(), uuid4()
     try:
-        # A change of the account that went on meanwhile ended the sessions that it saw: this one checks for itself.
         async with res.db.transaction() as tx:
+            # Holds the account: a change of it that ends sessions comes before, and is seen, or after, and ends this one.
             state = await db.update_last_login(tx, user["id"], user["password_hash"])
             if state is None or state["owner_status"] == "deleted":
                 raise errors.InvalidCredentials
             _refuse_closed(state)
             actor = events.session_of(user["user_type"], user["id"], session_id)
             await events.record(res, tx, "login", actor, session_id=str(session_id))
+            # Last: it ends the user's oldest session if there are too many.
+            _, began = await res.sessions.create(
+                user["id"], user["user_type"], request.client_address, request.user_agent, session_id
+            )
     except BaseException:
         await res.sessions.end(session_id)
         raise

@@ -123,7 +123,7 @@ async def test_an_account_that_closes_during_a_login_opens_no_session(
     try:
         connection.cursor().execute(f"UPDATE users SET {change} WHERE id = %s", [user_id])
         login = asyncio.create_task(domain.login(resources, Login(email=email, password=PASSWORD), None))
-        while not redis.exists(f"sessions-of:{user_id}"):
+        while not waits_for_the_account(owner):
             assert not login.done()
             await asyncio.sleep(0.002)
         connection.commit()
@@ -134,10 +134,20 @@ async def test_an_account_that_closes_during_a_login_opens_no_session(
     assert not redis.exists(f"sessions-of:{user_id}")
 
 
-async def test_a_login_that_can_not_be_remembered_opens_no_session(
+def waits_for_the_account(owner: RealDictCursor) -> bool:
+    owner.execute(
+        "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%SET last_login_at%'"
+        " AND datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    return owner.fetchone() is not None
+
+
+async def test_a_login_that_can_not_be_remembered_opens_no_session_and_ends_none(
     resources: AuthResources, owner: RealDictCursor, redis: Redis, fleet: Fleet
 ) -> None:
     user_id, email = await an_account(resources, owner)
+    most = resources.settings.sessions_per_user
+    own = {(await resources.sessions.create(user_id, "doctor", None, None))[0] for _ in range(most)}
     connection = psycopg2.connect(fleet.database_url)
     try:
         connection.cursor().execute("SELECT FROM users WHERE id = %s FOR UPDATE", [user_id])
@@ -145,7 +155,7 @@ async def test_a_login_that_can_not_be_remembered_opens_no_session(
             await domain.login(resources, Login(email=email, password=PASSWORD), None)
     finally:
         connection.close()
-    assert not redis.exists(f"sessions-of:{user_id}")
+    assert {session.id for session in await resources.sessions.list_of(user_id)} == own
 
 
 async def test_creating_an_account_sweeps_the_abandoned_ones(resources: AuthResources, owner: RealDictCursor) -> None:

@@ -158,6 +158,19 @@ def test_of_refreshes_and_reuses_at_once_the_session_ends_for_all(
                 assert statuses(api, answer.json()["access_token"]) == DEAD
 
 
+def test_a_token_is_not_spent_while_its_account_can_not_be_read(
+    api: Api, pair: dict[str, Any], redis: Redis, owner: RealDictCursor
+) -> None:
+    owner.execute("BEGIN")
+    try:
+        owner.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+        assert_problem(refresh(api.urls["auth"], pair["refresh_token"]), 503, "database_unavailable")
+    finally:
+        owner.execute("ROLLBACK")
+    let_the_grace_pass(redis, pair)
+    assert renewed(api, pair["refresh_token"])
+
+
 # What is no refresh token
 
 
@@ -236,10 +249,10 @@ async def connected(settings: Settings) -> AsyncIterator[AsyncRedis]:
 async def test_a_script_that_the_driver_repeats_has_the_effect_of_once(
     connected: AsyncRedis, settings: Settings
 ) -> None:
-    sessions, user_id = Sessions(connected, settings), uuid.uuid4()
-    session_id, began = await sessions.create(user_id, "doctor", None, None)
+    sessions = Sessions(connected, settings)
+    session_id, began = await sessions.create(uuid.uuid4(), "doctor", None, None)
     first = await sessions.refresh(session_id, 0, 10)
-    assert first == Refreshment("refreshed", user_id, "doctor", 1, first.refreshed_at, first.refreshed_at + 3_600)
+    assert first == Refreshment("refreshed", 1, first.refreshed_at, first.refreshed_at + 3_600)
     assert began <= first.refreshed_at <= began + 2
     assert await sessions.refresh(session_id, 0, 10) == first
     assert (await sessions.refresh(session_id, 1, 10)).generation == 2

@@ -146,7 +146,10 @@ def test_reading_the_trail_is_recorded_too(api: Api) -> None:
     assert (event["resource"], event["actor_id"]) == ("audit", api.admin.id)
 
 
-def test_without_its_event_nothing_happens(api: Api, doctor: User, owner: RealDictCursor) -> None:
+def test_without_its_event_nothing_happens(api: Api, doctor: User, owner: RealDictCursor, redis: Redis) -> None:
+    other = log_in(api.urls["auth"], doctor.email).json()
+    refresh(api.urls["auth"], other["refresh_token"])
+    redis.hset(f"session:{other['session_id']}", "refreshed_at", 1)
     owner.execute("BEGIN")
     try:
         owner.execute("LOCK TABLE audit_events IN SHARE MODE")
@@ -154,11 +157,18 @@ def test_without_its_event_nothing_happens(api: Api, doctor: User, owner: RealDi
         change = doctor.auth.post(
             "/auth/change-password", json={"current_password": PASSWORD, "new_password": "an even better staple"}
         )
+        endings = [
+            doctor.auth.post("/auth/logout"),
+            doctor.auth.post("/auth/logout-all"),
+            doctor.auth.delete(f"/auth/sessions/{other['session_id']}"),
+            refresh(api.urls["auth"], other["refresh_token"]),
+        ]
     finally:
         owner.execute("ROLLBACK")
-    for answer in (login, change):
+    for answer in (login, change, *endings):
         assert_problem(answer, 503, "database_unavailable")
-    assert len(doctor.auth.get("/auth/sessions").json()["items"]) == 1
+    assert len(doctor.auth.get("/auth/sessions").json()["items"]) == 2
+    assert event_of(api, refresh(api.urls["auth"], other["refresh_token"]), "refresh_reuse")
     assert log_in(api.urls["auth"], doctor.email, PASSWORD).status_code == 200
 
 

@@ -19,11 +19,11 @@ auth         POST   /auth/verify-token                                          
 auth         POST   /auth/session/validate                                                      0 2
 auth         GET    /auth/session/validate                                                      0 2
 auth         GET    /.well-known/jwks.json                                                      0 0
-auth         POST   /auth/refresh                                                               1 2
-auth         POST   /auth/logout                                                                1 2
-auth         POST   /auth/logout-all                                                            1 2
+auth         POST   /auth/refresh                                                               1 3
+auth         POST   /auth/logout                                                                3 2
+auth         POST   /auth/logout-all                                                            3 3
 auth         GET    /auth/sessions                                                              0 2
-auth         DELETE /auth/sessions/{session_id}                                                 1 3
+auth         DELETE /auth/sessions/{session_id}                                                 3 3
 auth         POST   /auth/change-password                                                       5 4
 auth         POST   /users/create                                                               5 1
 auth         GET    /users                                                                      1 1
