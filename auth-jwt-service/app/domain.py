@@ -336,7 +336,7 @@ async def _open_session(res: AuthResources, user: Row) -> dict[str, Any]:
     request, session_id = current(), uuid4()
     try:
         async with res.db.transaction() as tx:
-            # Holds the account: a change of it that ends sessions comes before, and is seen, or after, and ends this one.
+            # Holds the account: a change of it comes before, and is seen, or after, and ends this session, too.
             state = await db.update_last_login(tx, user["id"], user["password_hash"])
             if state is None or state["owner_status"] == "deleted":
                 raise errors.InvalidCredentials
