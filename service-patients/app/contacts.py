@@ -63,7 +63,7 @@ class AddressContact(BaseModel):
 class NewContact(Body):
     """A contact to add. The first of its kind is primary whatever it says."""
 
-    is_primary: bool = Field(default=False, strict=True, description="True: in the place of the present primary one.")
+    is_primary: bool = Field(default=False, description="True: in the place of the present primary one.")
 
 
 class NewEmail(NewContact):

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
 from shared import associations, audit, contacts, etag, idempotency
@@ -50,32 +50,22 @@ PastDay = Annotated[Day, AfterValidator(_not_in_the_future)]
 DateOfBirth = Annotated[PastDay, AfterValidator(_within_a_lifetime)]
 
 
-def _whole(value: Any) -> Any:
-    # JSON has one kind of number: 4.0 is the whole number 4, for a strict model too.
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-WHOLE = BeforeValidator(_whole)
-
-
 class NewHealthProfile(Body):
     """What is known at the creation of a patient; what is left out is null: unknown."""
 
-    model_config = ConfigDict(strict=True)
-
     height_cm: float | None = Field(default=None, ge=30, le=272, description="Kept to 0.1 cm.")
     weight_kg: float | None = Field(default=None, ge=0.3, le=650, description="Kept to 0.01 kg.")
-    blood_type_id: Annotated[CatalogueId | None, WHOLE] = None
+    blood_type_id: CatalogueId | None = None
     is_smoker: bool | None = None
-    smoking_years: Annotated[int | None, WHOLE] = Field(default=None, ge=0, le=120)
+    smoking_years: int | None = Field(default=None, ge=0, le=120)
     smoking_status: Literal["never", "former", "current", "nicotine_device"] | None = None
     quit_date: PastDay | None = None
     secondhand_smoke_home: bool | None = None
     consumes_alcohol: bool | None = None
     alcohol_frequency: Literal["never", "monthly", "weekly", "daily"] | None = None
-    physical_activity_minutes_weekly: Annotated[int | None, WHOLE] = Field(default=None, ge=0, le=10_080)
+    physical_activity_minutes_weekly: int | None = Field(default=None, ge=0, le=10_080)
     sleep_hours: float | None = Field(default=None, ge=0, le=24, description="A night, kept to 0.1 h.")
-    diet_score: Annotated[int | None, WHOLE] = Field(default=None, ge=0, le=16, description="MEPA, 0-16.")
+    diet_score: int | None = Field(default=None, ge=0, le=16, description="MEPA, 0-16.")
     takes_bp_medication: bool | None = None
     takes_lipid_medication: bool | None = None
     has_diabetes: bool | None = None

@@ -8,6 +8,8 @@ import copy
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import getitem
 from typing import Any
 from urllib.parse import quote
 
@@ -48,6 +50,12 @@ RAW_VALUES = {
     "array": f'["{MARKER}"]',
     "object": f'{{"$ne": {{"a": "{MARKER}"}}}}',
     **{name: json.dumps(text) for name, text in TEXTS.items() if name != "megabyte"},
+}
+# By the type of the example: what pydantic would take for one, and JSON does not.
+WRONG_TYPES: dict[type, tuple[str, ...]] = {
+    bool: ("1", "0", '"off"', '"true"'),
+    int: ("true", '"1"', '"1_0"', '" 7 "', '"\u0665"'),
+    float: ("true", '"1"', '"1e2"', '"\u0665"'),
 }
 QUERY_VALUES = {
     **{name: quote(text) for name, text in TEXTS.items() if name != "megabyte"},
@@ -161,6 +169,9 @@ class Operation:
             for kind, raw in RAW_VALUES.items():
                 body = text.replace('"@@@"', raw, 1).encode()
                 yield self._attack(f"field {'.'.join(map(str, place))}: {kind}", body=body)
+            for raw in WRONG_TYPES.get(type(_get(self.body, place)), ()):
+                body = text.replace('"@@@"', raw, 1).encode()
+                yield self._attack(f"field {'.'.join(map(str, place))}: {raw}", body=body, must_fail=True)
 
     def _on_the_body(self) -> Iterator[Attack]:
         good = json.dumps(self.body)
@@ -207,6 +218,10 @@ def _places(body: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
     for key, value in items:
         yield (*place, key)
         yield from _places(value, (*place, key))
+
+
+def _get(body: Any, place: tuple[Any, ...]) -> Any:
+    return reduce(getitem, place, body)
 
 
 def _put(body: Any, place: tuple[Any, ...], value: Any) -> None:
