@@ -26,6 +26,14 @@ def check_characters(value: str) -> str:
     return value
 
 
+def _plain_separators(value: Any) -> Any:
+    """Spaces and hyphens of any kind as ASCII's, without which licences are compared; no invisible characters."""
+    if not isinstance(value, str):
+        return value
+    plain = {"Zs": " ", "Pd": "-", "Cf": ""}
+    return "".join(plain.get(unicodedata.category(c), c) for c in value.replace("\N{MINUS SIGN}", "-"))
+
+
 def _email(value: str) -> str:
     try:
         return validate_email(value, check_deliverability=False).normalized
@@ -60,7 +68,9 @@ CLEAN = _Cleaned(clean)
 Text = Annotated[str, Field(min_length=1, max_length=200), CLEAN]
 Name = Annotated[str, Field(min_length=1, max_length=100), CLEAN]
 Note = Annotated[str, Field(min_length=1, max_length=2_000), CLEAN]
-LicenseNumber = Annotated[str, Field(min_length=3, max_length=50, pattern=r"[0-9A-Za-z]"), CLEAN]
+LicenseNumber = Annotated[
+    str, Field(min_length=3, max_length=50, pattern=r"[0-9A-Za-z]"), CLEAN, BeforeValidator(_plain_separators)
+]
 Phone = Annotated[str, Field(min_length=5, max_length=30, pattern=r"^\+?[0-9 ()./x-]*[0-9][0-9 ()./x-]*$"), CLEAN]
 Email = Annotated[str, Field(max_length=254, json_schema_extra={"format": "email"}), AfterValidator(_email), CLEAN]
 # The length rules of passwords are the auth service's; here only what no text may hold. Never trimmed.

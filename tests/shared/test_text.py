@@ -49,6 +49,12 @@ def test_a_licence_has_a_letter_or_a_digit() -> None:
     assert accepts(LicenseNumber, "MED-123") and not accepts(LicenseNumber, "- - -")
 
 
+@pytest.mark.parametrize("separators", ["\u00a0\u202f\u3000", "\u2010\u2011\u2013\u2212", "\u00ad\u200b\ufeff"])
+def test_what_looks_like_a_separator_in_a_licence_is_one_or_is_left_out(separators: str) -> None:
+    licence = TypeAdapter(LicenseNumber).validate_python(f"MED{separators}123")
+    assert licence.replace(" ", "").replace("-", "") == "MED123"
+
+
 def test_a_password_is_composed_but_never_trimmed() -> None:
     assert TypeAdapter(Password).validate_python(" Jose\u0301 ") == " José "
     assert not accepts(Password, "nul\x00")
