@@ -73,6 +73,9 @@ class BoundedConnection(HttpToolsProtocol):
         """Stop the clock; the body has one of its own."""
         _cancel(self._header_timer)
         self._header_timer = None
+        version, hosts = self.parser.get_http_version(), sum(name == b"host" for name, _ in self.headers)
+        if version not in ("1.0", "1.1") or hosts > 1 or (version == "1.1" and not hosts):
+            raise ValueError("no HTTP/1.1")  # to the parser it is what can't be parsed (RFC 9112, section 3.2)
         super().on_headers_complete()
         if self._ending.closing and self.cycle is not None:
             self.cycle.keep_alive = False
