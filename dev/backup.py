@@ -206,7 +206,7 @@ def servers_of(data_dir: Path, *, for_backup: bool) -> Iterator[Servers]:
     """The servers of a fleet; if it is stopped its own are started for the while, and it can't start meanwhile."""
     database_url, redis_url = os.environ.get("DATABASE_URL"), os.environ.get("REDIS_URL")
     if fleet := fleet_of(data_dir):
-        embedded = not redis_url and (data_dir / "run" / "valkey.pid").exists()
+        embedded = not redis_url and "valkey" in fleet.get("EMBEDDED_SERVERS", "").split()
         yield Servers(data_dir, database_url or fleet["DATABASE_URL"], redis_url or fleet["REDIS_URL"], embedded, True)
         return
     if for_backup and not database_url and not (data_dir / "secrets.env").exists():

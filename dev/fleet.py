@@ -236,7 +236,10 @@ class Fleet:
         urls = {f"{name.upper()}_SERVICE_URL": url for name, url in self.urls.items()}
         algorithm = self.environment["JWT_ALGORITHM"]
         servers = {"DATABASE_URL": self.database_url, "REDIS_URL": self.redis_url}
-        write_env_file(self.env_file, {**servers, **urls, "JWT_ALGORITHM": algorithm})
+        # What may be done with a server depends on whose it is.
+        embedded = " ".join(server.name for server in (self.postgres, self.valkey) if server)
+        values = {**servers, "EMBEDDED_SERVERS": embedded, **urls, "JWT_ALGORITHM": algorithm}
+        write_env_file(self.env_file, values)
 
 
 def lock(data_dir: Path) -> TextIO:

@@ -19,6 +19,7 @@ from threading import Event
 import httpx
 import psycopg2
 import pytest
+import redis
 from psycopg2 import sql
 
 import dev.backup
@@ -27,6 +28,7 @@ from database.roles import SERVICES, role_name
 from dev import ROOT, FleetError, archive, clients
 from dev.fleet import Fleet
 from dev.processes import wait_until
+from dev.servers import EmbeddedValkey
 from dev.settings import load_secrets
 from tests.conftest import TEST_ENVIRONMENT
 from tests.support import Api, patient_body
@@ -228,6 +230,28 @@ def test_through_a_pipe_and_with_servers_of_ones_own(fleet: Fleet, bare: Bare) -
         name: before[name] for name in ("patients", "users")
     }
     assert bare.databases() == {bare.name}
+
+
+def test_a_redis_of_ones_own_is_neither_read_nor_written_whatever_an_earlier_start_left(
+    backup: Path, bare: Bare, tmp_path: Path
+) -> None:
+    own = EmbeddedValkey(tmp_path / "own")
+    other = Fleet(bare.data_dir, extra_env={**TEST_ENVIRONMENT, "DATABASE_URL": bare.url, "REDIS_URL": own.start()})
+    try:
+        other.start()
+        # An earlier start, with a Valkey of the fleet's own, was killed and left this.
+        (other.data_dir / "run" / "valkey.pid").write_text("4194999 1 15\n", encoding="ascii")
+        with redis.Redis.from_url(own.url, decode_responses=True) as server:
+            server.set("other:thing", "precious")
+            # The terminals of these two know nothing of REDIS_URL.
+            assert "REDIS_URL is a server of your own" in succeed(other.data_dir, "backup", str(tmp_path / "it"))
+            with open(tmp_path / "it", "rb") as file:
+                assert set(archive.read(file, "it")[1]) == {"database.dump"}
+            succeed(other.data_dir, "restore", str(backup))
+            assert server.get("other:thing") == "precious"
+    finally:
+        other.remove()
+        own.remove()
 
 
 @pytest.mark.parametrize("place", ["manifest", "checksum", "sessions", "database", "end", "header"])
