@@ -3,6 +3,8 @@
 # How many words of a term are looked for each on its own; the last of them takes the rest, in their order.
 _WORDS = 5
 _LETTERS = 2
+# LIKE's wildcards, and what `search_key` makes one of: it sees the pattern, so they have to be escaped before.
+_LITERAL = str.maketrans(dict.fromkeys("%％﹪", "\\%") | dict.fromkeys("_＿", "\\_") | dict.fromkeys("\\＼﹨∖", "\\\\"))
 
 
 def contains(term: str | None) -> str | None:
@@ -12,8 +14,7 @@ def contains(term: str | None) -> str | None:
     """
     if term is None:
         return None
-    escaped = term.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{'%'.join(escaped.split())}%"
+    return f"%{'%'.join(term.translate(_LITERAL).split())}%"
 
 
 def words(term: str | None) -> dict[str, str | None]:

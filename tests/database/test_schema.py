@@ -7,6 +7,8 @@ from uuid import UUID
 import psycopg2
 import pytest
 
+from shared.search import contains
+
 Cursor = psycopg2.extensions.cursor
 
 CLINIC, OTHER_CLINIC = UUID(int=1), UUID(int=2)
@@ -332,6 +334,16 @@ def test_a_login_is_no_change_of_the_account(world: Cursor) -> None:
 def test_names_compare_without_case_and_accents(cursor: Cursor, given: str, key: str) -> None:
     cursor.execute("SELECT search_key(%s)", (given,))
     assert cursor.fetchone() == (key,)
+
+
+def test_no_character_of_a_search_becomes_a_wildcard(cursor: Cursor) -> None:
+    cursor.execute(
+        "SELECT chr(n), search_key(chr(n)) FROM generate_series(1, 65535) AS n "
+        r"WHERE n NOT BETWEEN 55296 AND 57343 AND search_key(chr(n)) ~ '[%_\\]'"
+    )
+    found = dict(cursor.fetchall())
+    assert found.keys() >= set("%％_＿\\＼")
+    assert {character: contains(character) for character in found} == {c: f"%\\{key}%" for c, key in found.items()}
 
 
 @pytest.mark.parametrize(("given", "key"), [("med-00 1", "MED001"), ("A–1", "A–1"), (" - ", "")])
