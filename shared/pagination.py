@@ -52,6 +52,9 @@ class Cursors:
             return [None] * width
         try:
             raw = base64.b64decode(query.cursor.encode("ascii"), altchars=b"-_", validate=True)
+            # The decoder also takes `+` and `/`, and any bits where the last character has more than its byte needs.
+            if base64.urlsafe_b64encode(raw).decode() != query.cursor:
+                raise InvalidCursor
             signature, payload = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
             if not hmac.compare_digest(signature, self._sign(resource, query, payload)):
                 raise InvalidCursor
