@@ -18,8 +18,9 @@ def _without_surrogates(value: Any) -> Any:
     return _SURROGATE.sub("\x00", value) if isinstance(value, str) else value
 
 
-Credential = Annotated[str, BeforeValidator(_without_surrogates)]
-LoginName = Annotated[Credential, Field(max_length=1_000)]
+_STORABLE = BeforeValidator(_without_surrogates)
+Credential = Annotated[str, _STORABLE]
+LoginName = Annotated[str, Field(max_length=1_000), _STORABLE]  # in this order for the reason that shared.text has
 
 
 LOGIN_REFUSALS = (

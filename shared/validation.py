@@ -78,7 +78,9 @@ def _field_error(finding: Mapping[str, Any]) -> FieldError:
     if "es" in context and "en" in context:
         return FieldError(name, kind, context["es"], context["en"])
     code, es, en = _MESSAGES.get(kind) or _KINDS.get(kind.split("_")[0]) or _OTHER
-    return FieldError(name, code, es.format(**context), en.format(**context))
+    # What may stand there is a list in English, its last comma an "or".
+    spanish = {**context, "expected": str(context.get("expected")).replace(" or ", ", ")}
+    return FieldError(name, code, es.format(**spanish), en.format(**context))
 
 
 def _printable(name: str) -> str:

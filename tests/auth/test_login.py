@@ -126,6 +126,14 @@ def test_a_login_is_two_texts_and_nothing_else(service: str, body: dict[str, Any
     assert "12345678" not in answer.text
 
 
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_length_of_an_email_counts_in_characters(service: str, api: Api) -> None:
+    answer = getattr(api.anonymous, service).post("/auth/login", json={"email": "a" * 1_001, "password": "x"})
+    (error,) = assert_problem(answer, 422, "validation_failed")["errors"]
+    message = "No puede pasar de 1000 caracteres."
+    assert (error["field"], error["code"], error["message"]) == ("email", "too_long", message)
+
+
 def test_a_disabled_account_is_told_so_only_after_the_right_password(
     api: Api, institution: User, owner: RealDictCursor, redis: Redis
 ) -> None:

@@ -1,5 +1,7 @@
+from typing import Literal
+
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from shared.text import Email
 from shared.validation import field_errors, unknown_parameter
@@ -30,6 +32,14 @@ def test_each_field_is_named_by_its_path() -> None:
     assert errors["contact_email.extra"][0] == "unknown_field"
     assert errors["age"] == ("too_large", "Debe ser menor o igual que 130.", "Must be at most 130.")
     assert errors["password"][0] == "required"
+
+
+def test_what_may_stand_there_is_listed_in_both_languages() -> None:
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(Literal["patient", "doctor", "institution"]).validate_python("admin")
+    (error,) = field_errors([dict(finding, loc=("body", "kind")) for finding in caught.value.errors()])
+    assert error.es == "Debe ser uno de: 'patient', 'doctor', 'institution'."
+    assert error.en == "Must be one of: 'patient', 'doctor' or 'institution'."
 
 
 def test_a_rejected_value_is_never_echoed() -> None:
