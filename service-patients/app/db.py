@@ -1,5 +1,6 @@
 """The SQL of patients themselves, and of the catalogues."""
 
+from datetime import date
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -141,6 +142,16 @@ HOLD_PATIENT = (
     "SELECT p.id, p.date_of_birth FROM patients p WHERE p.id = %(patient_id)s AND " + IN_SCOPE + "FOR NO KEY UPDATE"
 )
 
+FIND_EARLIEST_DAY = """
+    SELECT least(
+        p.deceased_date,
+        (SELECT quit_date FROM health_profiles WHERE patient_id = p.id),
+        (SELECT min(least(diagnosis_date, abatement_date)) FROM patient_conditions WHERE patient_id = p.id),
+        (SELECT min(start_date) FROM patient_medications WHERE patient_id = p.id),
+        (SELECT (min(effective_at) AT TIME ZONE 'UTC')::date FROM observations WHERE patient_id = p.id)
+    ) AS day FROM patients p WHERE p.id = %(patient_id)s
+"""
+
 SOFT_DELETE_PATIENT = """
     UPDATE patients SET deleted_at = now() WHERE id = %(id)s AND deleted_at IS NULL
       AND (%(caller_type)s = 'admin' OR institution_id = %(caller_id)s)
@@ -249,6 +260,13 @@ async def hold_patient(executor: Executor, patient_id: UUID, scope: dict[str, An
     if row is None:
         raise PatientNotFound
     return row
+
+
+async def find_earliest_day(executor: Executor, patient_id: UUID) -> date | None:
+    """The earliest day in the record of a patient, none of which may lie before its birth; None without any."""
+    row = await executor.fetch_one(FIND_EARLIEST_DAY, {"patient_id": patient_id})
+    day: date | None = row["day"] if row else None
+    return day
 
 
 async def soft_delete_patient(executor: Executor, patient_id: UUID, scope: dict[str, Any]) -> None:

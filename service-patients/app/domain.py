@@ -22,7 +22,7 @@ from shared.schemas import ABSENT, Body, CatalogueId, ContactEmail, Update
 from shared.text import Name, Note, Password, Phone, Search
 
 from . import db, indicators, scores, smoking
-from .errors import AssociationRequired, BeforeBirth, EmergencyContactIncomplete, PossibleDuplicate
+from .errors import AssociationRequired, BeforeBirth, BornAfterRecord, EmergencyContactIncomplete, PossibleDuplicate
 from .scope import answered_before, reading, scope_of, writing
 
 
@@ -196,7 +196,7 @@ async def update_patient(res: ClientResources, caller: Caller, patient_id: UUID,
     """Change any of a patient's personal fields and, as an admin or its institution, whom it belongs to.
 
     Raises PatientNotFound, Forbidden, AssociationRequired, DoctorNotInInstitution, EmergencyContactIncomplete,
-    UnknownReference.
+    UnknownReference, BornAfterRecord.
     """
     changes = update.changes()
     owners: dict[str, UUID | None] = {
@@ -208,6 +208,8 @@ async def update_patient(res: ClientResources, caller: Caller, patient_id: UUID,
     async with res.db.transaction() as tx:
         await _hold_owners(tx, owners)
         await etag.guard(Patient, partial(_held_patient, tx, caller, patient_id))
+        if "date_of_birth" in changes:
+            await _refuse_born_after_record(tx, caller, patient_id, changes["date_of_birth"])
         await db.update_patient(tx, patient_id, scope_of(caller), own)
         if "contact_phone" in changes:
             await contacts.update_primary_phone(tx, "patient", patient_id, changes["contact_phone"])
@@ -292,6 +294,15 @@ async def _namesakes(tx: Executor, res: ClientResources, caller: Caller, new: Ne
 async def _held_patient(tx: Executor, caller: Caller, patient_id: UUID) -> Row:
     await db.hold_patient(tx, patient_id, scope_of(caller))
     return with_age(await db.get_patient(tx, patient_id))
+
+
+async def _refuse_born_after_record(tx: Executor, caller: Caller, patient_id: UUID, date_of_birth: date) -> None:
+    patient = await db.hold_patient(tx, patient_id, scope_of(caller))
+    # An earlier birth is after nothing that the one before it was not.
+    if date_of_birth > patient["date_of_birth"]:
+        earliest = await db.find_earliest_day(tx, patient_id)
+        if earliest is not None and earliest < date_of_birth:
+            raise BornAfterRecord
 
 
 async def _hold_owners(tx: Executor, owners: dict[str, UUID | None]) -> None:

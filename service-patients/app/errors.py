@@ -53,6 +53,14 @@ class BeforeBirth(ValidationFailed):
         super().__init__(FieldError(field, "before_birth", es, en))
 
 
+class BornAfterRecord(ValidationFailed):
+    """A date of birth that is later than a date of the record."""
+
+    def __init__(self) -> None:
+        es, en = "El expediente tiene fechas anteriores.", "The record has dates before it."
+        super().__init__(FieldError("date_of_birth", "before_birth", es, en))
+
+
 class AbatementBeforeDiagnosis(ValidationFailed):
     """A condition that ended before it was diagnosed."""
 

@@ -340,6 +340,29 @@ def test_the_day_of_birth_is_not_before_birth(own: Care) -> None:
     answer_of(own.doctor.patients.post(f"{own.path}/conditions", json=body), 201)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/conditions", {"name": "Asma", "diagnosis_date": "2001-03-04"}),
+        ("POST", "/conditions", {"name": "Asma", "abatement_date": "2001-03-04"}),
+        ("POST", "/medications", {"name": "Losartán", "start_date": "2001-03-04"}),
+        (
+            *("POST", "/observations"),
+            {"code": "29463-7", "value": 81.5, "unit": "kg", "effective_at": "2001-03-04T23:30:00Z"},
+        ),
+        ("PUT", "/health-profile", {"smoking_status": "former", "quit_date": "2001-03-04"}),
+    ],
+)
+def test_nobody_is_born_after_what_the_record_says(api: Api, care: Care, method: str, path: str, body: Any) -> None:
+    own = Care(care.institution, care.doctor, api.new_patient(care.doctor, care.institution))
+    assert own.doctor.patients.request(method, own.path + path, json=body).is_success
+    change = own.doctor.patients.put(own.path, json={"date_of_birth": "2001-03-05"})
+    (error,) = assert_problem(change, 422, "validation_failed")["errors"]
+    assert (error["field"], error["code"]) == ("date_of_birth", "before_birth")
+    for day in ("2001-03-04", "1990-01-01"):
+        assert answer_of(own.doctor.patients.put(own.path, json={"date_of_birth": day}))["date_of_birth"] == day
+
+
 @every_kind
 def test_an_entry_is_changed_field_by_field(api: Api, own: Care, kind: str) -> None:
     case, found = KINDS[kind], _items(own.doctor, kind)[0]
