@@ -9,17 +9,19 @@ def negotiate(accept_language: str | None, default: str) -> str:
     for part in (accept_language or "").split(","):
         tag, _, parameters = part.partition(";")
         language = tag.strip().lower().split("-")[0]
-        quality = _quality(parameters)
+        quality = weight(parameters)
         if language in LANGUAGES and quality > best_quality:
             best, best_quality = language, quality
     return best
 
 
-def _quality(parameters: str) -> float:
-    name, _, value = parameters.strip().partition("=")
-    if name.strip() != "q":
-        return 1.0
-    try:
-        return float(value)
-    except ValueError:
-        return 0.0
+def weight(parameters: str) -> float:
+    """The `q` among the parameters of a range (RFC 9110, section 12.4.2): 1 without it, 0 if it is no number."""
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0

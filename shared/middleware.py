@@ -40,7 +40,9 @@ class RequestMiddleware:
         context.enter(
             RequestContext(
                 request_id=request_id,
-                language=negotiate(request.headers.get("accept-language"), self._settings.default_language),
+                language=negotiate(
+                    ", ".join(request.headers.getlist("accept-language")), self._settings.default_language
+                ),
                 client_address=client_address(
                     peer,
                     # Some proxies add a line of their own to a stranger's instead of an item to it.

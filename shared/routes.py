@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from fastapi import Request, Response
@@ -29,6 +29,7 @@ from .errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
+from .language import weight
 from .resources import Resources
 from .settings import Settings
 from .validation import unknown_parameter
@@ -73,7 +74,7 @@ class FleetRoute(APIRoute):
             body = await request.body()
             if body and self.body_field and _media_type(request) != media_type:
                 raise UnsupportedMediaType
-            if not _accepts(request.headers.get("accept"), self.answers_with):
+            if not _accepts(request.headers.getlist("accept"), self.answers_with):
                 raise NotAcceptable
             if callers is not None:
                 request.state.caller = await authenticate(request, resources, callers)
@@ -202,11 +203,18 @@ def _media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _accepts(accept: str | None, media_type: str) -> bool:
-    if not accept:
+def _accepts(lines: Sequence[str], media_type: str) -> bool:
+    """Whether the lines of Accept admit `media_type`: the most specific range decides (RFC 9110, section 12.5.1)."""
+    weights = defaultdict[str, float](float)
+    for part in ",".join(lines).split(","):
+        name, _, parameters = part.strip().lower().partition(";")
+        if name:
+            weights[name.rstrip()] = max(weights[name.rstrip()], weight(parameters))
+    if not weights:
         return True
-    ranges = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
-    return bool(ranges & {"*/*", f"{media_type.partition('/')[0]}/*", media_type, "application/problem+json"})
+    ranges = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
+    decisive = next((weights[name] for name in ranges if name in weights), 0.0)
+    return decisive > 0 or weights["application/problem+json"] > 0
 
 
 def _query_parameters(dependant: Dependant) -> frozenset[str]:

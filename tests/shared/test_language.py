@@ -16,6 +16,7 @@ from shared.language import negotiate
         ("fr, en;q=0.3", "en"),
         ("en;q=0", "es"),
         ("en;q=abc", "es"),
+        ("en; x=1; Q=0, es;q=0.1", "es"),
         ("*", "es"),
         (";;;,,,=", "es"),
     ],

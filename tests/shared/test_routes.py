@@ -96,6 +96,33 @@ def test_errors_come_in_the_order_of_the_contract(service: str, api: Api) -> Non
     assert_problem(login.get("/health", headers={"Accept": "text/html"}), 406, "not_acceptable")
 
 
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (["text/html", "application/json"], 200),
+        (["text/html", "image/png"], 406),
+        (["application/json;q=0"], 406),
+        (["application/json; charset=utf-8; Q=0.000"], 406),
+        (["application/json;q=0, */*"], 406),
+        (["*/*;q=0, application/json;q=0.1"], 200),
+        (["application/json", "application/json;version=2;q=0"], 200),
+        (["application/*;q=0.5"], 200),
+        (["application/problem+json"], 200),
+        ([""], 200),
+    ],
+)
+def test_the_lines_of_accept_are_one_list_in_which_what_weighs_nothing_is_refused(
+    lines: list[str], status: int, api: Api
+) -> None:
+    answer = client(api, "auth").get("/health", headers=[("Accept", line) for line in lines])
+    assert answer.status_code == status
+
+
+def test_the_lines_of_accept_language_are_one_list(api: Api) -> None:
+    headers = [("Accept-Language", language) for language in ("fr", "es;q=0.5", "en;q=0.8")]
+    assert client(api, "auth").get("/nowhere", headers=headers).headers["content-language"] == "en"
+
+
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize(
     "body",
