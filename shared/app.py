@@ -51,7 +51,7 @@ def create(
         app.state.resources = open_resources(service, settings)
         export = SpanExport(service, VERSION, settings)
         app.state.tracer = export.tracer
-        app.state.ending = Ending(settings.shutdown_drain_seconds)
+        app.state.ending = Ending(settings.shutdown_drain_seconds, app.state.resources.shed)
         app.state.ending.watch()
         log.info("started")
         with (

@@ -57,6 +57,9 @@ class Resources:
         """Who reads a page: the first may be some seconds old, those that follow never older than the first."""
         return self.db if query.cursor else self.reader
 
+    def shed(self) -> None:
+        """Refuse what would outlast the end of the service; called once nobody can connect any more."""
+
     async def close(self) -> None:
         """Close every connection."""
         self.db.close()

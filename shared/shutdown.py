@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
@@ -15,11 +16,12 @@ class Ending:
     """Whether the service is about to end. Between SIGTERM and the stop lie `SHUTDOWN_DRAIN_SECONDS`.
 
     In between it serves as usual, while whoever balances by `/health` stops sending requests. A second SIGTERM ends the
-    pause.
+    pause. `shed` is called as the stop begins.
     """
 
-    def __init__(self, drain_seconds: float) -> None:
+    def __init__(self, drain_seconds: float, shed: Callable[[], None]) -> None:
         self.drain_seconds = drain_seconds
+        self._shed = shed
         self.begun = False
         self.closing = False  # nobody can connect any more, and each connection ends with its next answer
         self._last: set[asyncio.Task[object]] = set()  # the connections that were taken at the very end
@@ -39,6 +41,7 @@ class Ending:
             with suppress(OSError):
                 if isinstance(server, uvicorn.Server):
                     self._close_listeners(server)
+            self._shed()
             stop(number, frame)
 
         def begin(number: int, frame: FrameType | None) -> None:

@@ -101,7 +101,8 @@ class Hasher:
         return max(0, self._under_way - self._cores)
 
     def close(self) -> None:
-        """End the threads once they have finished."""
+        """Finish what is being hashed and end the threads. Whoever waits for one, or comes later, gets Busy."""
+        self._capacity = 0
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, work: Callable[[], Result]) -> Result:
@@ -111,5 +112,10 @@ class Hasher:
         try:
             async with aside(clock_stops=True):
                 return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._capacity or (task and task.cancelling()):
+                raise
+            raise Busy from None  # it was the queue that was cancelled, not who waits in it
         finally:
             self._under_way -= 1

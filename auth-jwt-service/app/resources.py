@@ -53,6 +53,10 @@ class AuthResources(Resources):
         name = "predicthealth_password_hash_queue_length"
         yield gauge(name, "Passwords that wait for a core to be hashed.", self.hasher.waiting)
 
+    def shed(self) -> None:
+        """Hash no more passwords than those under way: the queue may be longer than the time that is left."""
+        self.hasher.close()
+
     async def close(self) -> None:
         """Close every connection and end the hashing threads."""
         await super().close()

@@ -146,6 +146,18 @@ async def test_other_work_goes_on_while_passwords_are_hashed(hasher: Hasher, gat
     await held
 
 
+async def test_closed_it_finishes_what_is_being_hashed_and_refuses_the_rest(hasher: Hasher, gate: Event) -> None:
+    held = [asyncio.create_task(hasher.hash("correct horse")) for _ in range(hasher._capacity)]
+    await asyncio.sleep(0)
+    hasher.close()
+    gate.set()
+    ended = await asyncio.gather(*held, return_exceptions=True)
+    assert [isinstance(each, str) for each in ended] == [True] * hasher._cores + [False] * QUEUE
+    assert all(isinstance(each, Busy) for each in ended[hasher._cores :])
+    with pytest.raises(Busy):
+        await hasher.hash("too late")
+
+
 async def test_a_failed_check_gives_its_place_back(hasher: Hasher) -> None:
     for _ in range(hasher._capacity + 1):
         with pytest.raises(ValueError):

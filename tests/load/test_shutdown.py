@@ -1,6 +1,7 @@
 """The end of a service: it says so first, finishes what is under way, and a proxy that balances two loses nothing."""
 
 import itertools
+import re
 import resource
 import shutil
 import signal
@@ -57,6 +58,27 @@ def test_told_to_end_it_says_so_first_and_finishes_what_is_under_way(
     assert wait_until(lambda: ending.pid is None, EXIT_SECONDS), "it did not end"
     with pytest.raises(httpx.ConnectError):
         httpx.get(ending.url + "/health")
+
+
+def test_logins_that_wait_for_a_core_are_refused_when_it_ends_and_those_at_work_finished(start: Start) -> None:
+    """More of them than could be hashed in the time that is left."""
+    auth = start("auth", BCRYPT_ROUNDS="14", SHUTDOWN_DRAIN_SECONDS="1")
+
+    def log_in(number: int) -> int:
+        body = {"email": f"nadie{number}@example.com", "password": "wrong"}
+        return httpx.post(f"{auth.url}/auth/login", json=body, timeout=60, verify=False).status_code
+
+    def waiting() -> float:
+        metrics = httpx.get(f"{auth.url}/metrics").text
+        return float(re.search(r"^predicthealth_password_hash_queue_length ([\d.]+)", metrics, re.MULTILINE)[1])
+
+    with ThreadPoolExecutor(40) as threads:
+        answers = [threads.submit(log_in, number) for number in range(40)]
+        assert wait_until(lambda: waiting() > 30, 20)
+        auth.child.kill(signal.SIGTERM)
+        statuses = [answer.result() for answer in answers]
+    assert set(statuses) == {401, 503}
+    assert wait_until(lambda: auth.pid is None, EXIT_SECONDS)
 
 
 def test_told_twice_it_does_not_wait(start: Start) -> None:
