@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 
 from . import docs, operations, rendering
 from . import logging as fleet_logging
 from .admission import Admission
+from .cors import FleetCors
 from .exporting import SpanExport
 from .metrics import Metrics
 from .middleware import RequestMiddleware
@@ -85,7 +85,7 @@ def create(
     app.include_router(operations.router)
     rendering.add_handlers(app)
     app.add_middleware(
-        CORSMiddleware,
+        FleetCors,
         allow_origins=settings.allowed_origins,
         allow_methods=["*"],
         allow_headers=[

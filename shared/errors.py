@@ -95,6 +95,17 @@ class InvalidCursor(Problem):
     en = "The cursor was not issued for this list with these filters."
 
 
+class PreflightRefused(Problem):
+    """A browser asks whether a page of another origin may make a request that it may not."""
+
+    status, code = 400, "preflight_refused"
+    es = "Una página de ese origen no puede hacer esa solicitud con ese método y esos encabezados."
+    en = "A page of that origin may not make that request with that method and those headers."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Vary": "Origin"})
+
+
 class EmptyUpdate(Problem):
     status, code = 400, "empty_update"
     es = "No se indicó ningún campo para actualizar."

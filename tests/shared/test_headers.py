@@ -10,7 +10,7 @@ import pytest
 from dev.fleet import Fleet
 from shared.headers import CONTENT_POLICY, completed
 
-from ..support import Api
+from ..support import Api, assert_problem
 from .support import client, serving
 
 SERVICES = ("auth", "doctors", "institutions", "patients")
@@ -51,6 +51,25 @@ def test_every_kind_of_answer_carries_them(service: str, fleet: Fleet, api: Api)
     for answer in (anonymous.options("/health", headers=preflight), anonymous.get("/openapi.json")):
         assert answer.status_code == 200
         assert_careful(answer)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_refused_preflight_is_a_problem_document_in_the_clients_language(
+    service: str, fleet: Fleet, api: Api
+) -> None:
+    own = {"Origin": fleet.urls["patients"], "Access-Control-Request-Method": "GET"}
+    for refused in (
+        {"Origin": "https://elsewhere.example"},
+        {"Access-Control-Request-Method": "TRACE"},
+        {"Access-Control-Request-Headers": "x-other"},
+    ):
+        for language, word in (("es", "página"), ("en", "page")):
+            headers = {**own, **refused, "Accept-Language": language}
+            answer = getattr(api.anonymous, service).options("/health", headers=headers)
+            assert word in assert_problem(answer, 400, "preflight_refused")["detail"]
+            assert_careful(answer)
+            assert answer.headers["vary"] == "Origin"
+            assert "access-control-allow-origin" not in answer.headers
 
 
 @pytest.mark.parametrize("service", SERVICES)
