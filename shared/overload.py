@@ -72,7 +72,8 @@ class Doorkeeper:
         """The headers and the body of the refusal of a request."""
         given = dict(scope["headers"])
         request_id = request_id_of(given.get(b"x-request-id", b"").decode("latin-1"))
-        language = negotiate(given.get(b"accept-language", b"").decode("latin-1"), self._default_language)
+        lines = [value for name, value in scope["headers"] if name == b"accept-language"]
+        language = negotiate(b",".join(lines).decode("latin-1"), self._default_language)
         fields, body = bare(Busy(), language, scope["path"], request_id)
         return [*fields, *self._shared_with(given.get(b"origin"))], body
 

@@ -59,6 +59,12 @@ async def test_only_a_page_of_an_allowed_origin_may_read_a_refusal(
     assert (found.get(b"vary") == b"Origin") is shared
 
 
+async def test_a_refusal_reads_every_line_of_accept_language(doorkeeper: Doorkeeper) -> None:
+    lines = [(b"accept-language", language) for language in (b"en", b"fr")]
+    fields, _ = doorkeeper.refusal_of({"path": "/", "headers": lines})
+    assert dict(fields)[b"content-language"] == b"en"
+
+
 async def test_a_refusal_that_brings_the_next_ones_makes_no_turn_longer(doorkeeper: Doorkeeper) -> None:
     refused: list[int] = []
 
