@@ -152,9 +152,11 @@ class Connection:
             log.debug("statement", extra={"rows": cursor.rowcount, "duration_ms": elapsed_ms})
             return Result(_rows_of(cursor) if rows else [], cursor.rowcount)
         except psycopg2.IntegrityError as exc:
-            if (exc.diag.table_name or "").startswith(_AUDIT_TABLES):
+            table, constraint = exc.diag.table_name or "", exc.diag.constraint_name or ""
+            # What names neither is no constraint's, but a trigger's that borrows its code.
+            if table.startswith(_AUDIT_TABLES) or not (table or constraint):
                 raise DatabaseUnavailable from exc
-            raise ConstraintViolated(exc.diag.constraint_name or "") from exc
+            raise ConstraintViolated(constraint) from exc
         except BaseException:
             if self._raw.isexecuting():
                 self.close()

@@ -35,13 +35,9 @@ log = logging.getLogger(__name__)
 
 NamedErrors = Mapping[str, Callable[[], Exception]]
 
-# Errors that are neither the caller's nor a bug: the server can't or may not do it now. They are a 503, as are all
-# OperationalErrors (gone, starting, stopping, out of connections, memory or disk, locked, too slow).
-_REFUSALS = (
-    psycopg2.errors.InsufficientPrivilege,
-    psycopg2.errors.UndefinedTable,  # a schema that is behind, or being restored
-    psycopg2.errors.RaiseException,  # a trigger of an operator's; ours name the constraint that they guard
-)
+# The mistakes that only our own code can make: they stay a 500, unless a function of the database's made them, such as
+# a trigger of an operator's.
+_MISTAKES = (psycopg2.errors.SyntaxError, psycopg2.DataError)
 _OUT_OF_TIME = (psycopg2.extensions.QueryCanceledError, psycopg2.errors.LockNotAvailable)
 # The connection is of no more use: broken, or to a server that has become a standby, which only reads.
 _GONE = (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.errors.ReadOnlySqlTransaction)
@@ -198,7 +194,9 @@ class Database:
             except DatabaseUnavailable:
                 self._suspect(connection)  # it lacks what another service has just written
                 raise
-            except _REFUSALS as exc:
+            except psycopg2.Error as exc:
+                if _is_ours(exc):
+                    raise
                 log.error("database refuses", extra={"error": type(exc).__name__})
                 raise DatabaseUnavailable from exc
             finally:
@@ -259,6 +257,14 @@ class Database:
                 return connection
             connection.close()
         return None
+
+
+def _is_ours(exc: psycopg2.Error) -> bool:
+    """Whether our own code is wrong, and not the database: its rights, a schema that is behind, a broken trigger.
+
+    The driver's own errors have no code; those from inside a function of the database's have a context.
+    """
+    return exc.pgcode is None or (isinstance(exc, _MISTAKES) and not exc.diag.context)
 
 
 def servers_of(url: str) -> list[Server]:

@@ -27,7 +27,7 @@ from tests.faults.support import (
     until,
     waiting_for_locks,
 )
-from tests.support import Api, assert_problem
+from tests.support import PASSWORD, Api, assert_problem
 
 KILL_ALL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'predicthealth'"
 
@@ -135,18 +135,27 @@ def test_a_locked_table_stops_only_what_needs_it(fleet: Fleet, clinic: Clinic, a
     clinic.assert_all_works()
 
 
+def by_trigger(statement: str) -> tuple[str, str]:
+    """A trigger of an operator's that runs `statement` before each row of the audit trail, and its end."""
+    return (
+        f"""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {statement}; RETURN NEW; END $$;
+        CREATE TRIGGER refuse BEFORE INSERT ON audit_events FOR EACH ROW EXECUTE FUNCTION refuse()
+        """,
+        "DROP FUNCTION refuse() CASCADE",
+    )
+
+
 REFUSALS = {
     "revoked": (
         "REVOKE INSERT ON audit_events FROM predicthealth_patients, predicthealth_doctors, predicthealth_auth",
         "GRANT INSERT ON audit_events TO predicthealth_patients, predicthealth_doctors, predicthealth_auth",
     ),
-    "a trigger": (
-        """
-        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
-        CREATE TRIGGER refuse BEFORE INSERT ON audit_events FOR EACH ROW EXECUTE FUNCTION refuse()
-        """,
-        "DROP FUNCTION refuse() CASCADE",
-    ),
+    "a trigger": by_trigger("RAISE EXCEPTION 'no'"),
+    "a trigger with a code of its own": by_trigger("RAISE EXCEPTION 'no' USING ERRCODE = 'ZZ001'"),
+    "a trigger with the code of a constraint": by_trigger("RAISE EXCEPTION 'no' USING ERRCODE = '23514'"),
+    "a trigger that fails": by_trigger("PERFORM 1 / 0"),
+    "a trigger that can't be read": by_trigger("EXECUTE 'no SQL'"),
     "a constraint": (
         "ALTER TABLE audit_events ADD CONSTRAINT ck_refuse CHECK (false) NOT VALID",
         "ALTER TABLE audit_events DROP CONSTRAINT ck_refuse",
@@ -155,12 +164,16 @@ REFUSALS = {
         "ALTER TABLE audit_events RENAME TO audit_events_elsewhere",
         "ALTER TABLE audit_events_elsewhere RENAME TO audit_events",
     ),
+    "a column of another name": (
+        "ALTER TABLE audit_events RENAME COLUMN resource TO resource_elsewhere",
+        "ALTER TABLE audit_events RENAME COLUMN resource_elsewhere TO resource",
+    ),
 }
 
 
 @pytest.mark.parametrize("way", REFUSALS)
 def test_while_the_audit_trail_refuses_rows_no_health_data_is_read_or_written(
-    way: str, fleet: Fleet, clinic: Clinic
+    way: str, fleet: Fleet, clinic: Clinic, api: Api
 ) -> None:
     before = query(fleet.database_url, "SELECT (SELECT count(*) FROM observations), (SELECT count(*) FROM patients)")
     refuse, allow = REFUSALS[way]
@@ -170,6 +183,10 @@ def test_while_the_audit_trail_refuses_rows_no_health_data_is_read_or_written(
             assert_problem(ask(clinic.reads()[name]).answer, 503, "database_unavailable")
         assert_problem(clinic.observe(clinic.patients[0], Writes()).answer, 503, "database_unavailable")
         assert ask(clinic.create_patient).status == 503
+        login = {"email": clinic.doctor.email, "password": PASSWORD}
+        assert_problem(
+            ask(lambda: api.anonymous.auth.post("/auth/login", json=login)).answer, 503, "database_unavailable"
+        )
         assert ask(lambda: clinic.doctor.patients.get("/api/v1/blood-types")).status == 200
         assert ask(clinic.reads()["institutions"]).status == 200
     finally:

@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
+import psycopg2
 import pytest
 from psycopg2.extras import RealDictCursor
 
@@ -259,3 +260,10 @@ async def test_a_row_that_another_service_has_just_written_and_is_not_there_drop
             raise DatabaseUnavailable
     row = await pool.fetch_one("SHOW default_transaction_read_only")
     assert row == {"default_transaction_read_only": "off"}
+
+
+@pytest.mark.parametrize("mistake", ["SELECT FROM WHERE", "SELECT 1 / 0"])
+async def test_a_mistake_of_our_own_is_no_fault_of_the_database(pool: Database, mistake: str) -> None:
+    with pytest.raises(psycopg2.Error):
+        await pool.fetch_one(mistake)
+    assert await pool.fetch_one("SELECT 1 AS one") == {"one": 1}
