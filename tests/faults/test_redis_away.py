@@ -1,6 +1,6 @@
 """Redis away: whatever needs a session is a 503, never a 401 and never a 200; all is well by itself afterwards.
 
-Valkey is stopped, frozen and killed.
+Valkey is stopped, frozen, full and killed.
 """
 
 import signal
@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from redis import Redis
 
 from dev.fleet import Fleet
 from dev.servers import EmbeddedValkey
@@ -48,13 +49,15 @@ ANSWERED = {"no token": 401, "a forged token": 401, "a delegated login": 403, "a
 ANSWERED |= {"a login with a wrong password": 401}
 
 
-@pytest.fixture(params=["stopped", "frozen"])
+@pytest.fixture(params=["stopped", "frozen", "full"])
 def away(request: pytest.FixtureRequest, fleet: Fleet, api: Api) -> Iterator[Callable[[], None]]:
-    """Valkey away; calling it brings Valkey back. Every service has had connections open."""
-    valkey = valkey_of(fleet)
+    """Valkey away, or of no use; calling it brings Valkey back. Every service has had connections open."""
+    valkey, redis = valkey_of(fleet), Redis.from_url(fleet.redis_url)
     assert_all_answered(api)
     if request.param == "stopped":
         valkey.stop()
+    elif request.param == "full":
+        redis.config_set("maxmemory", 1)
     else:
         valkey.child.kill(signal.SIGSTOP)
 
@@ -62,9 +65,11 @@ def away(request: pytest.FixtureRequest, fleet: Fleet, api: Api) -> Iterator[Cal
         valkey.child.kill(signal.SIGCONT)
         if valkey.pid is None:
             valkey.start()
+        redis.config_set("maxmemory", 0)
 
     yield bring_back
     bring_back()
+    redis.close()
 
 
 def assert_all_answered(api: Api) -> None:
