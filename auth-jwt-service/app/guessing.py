@@ -8,14 +8,14 @@ doubles each time. While all places are taken by attempts under way, the next on
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from uuid import uuid4
 
 from redis.asyncio import Redis
 
 from shared import redis as redis_client
 from shared.admission import aside
-from shared.errors import Busy, InvalidCredentials, TooManyAttempts, WrongPassword
+from shared.errors import Busy, InvalidCredentials, RedisUnavailable, TooManyAttempts, WrongPassword
 from shared.rates import RATE_HEADERS
 
 FAILURES_PER_ADDRESS = 5
@@ -25,7 +25,7 @@ LONGEST_WAIT_SECONDS = 900
 MEMORY_SECONDS = 86_400  # how long failures are remembered after the last one
 PATIENCE_SECONDS = 30.0
 _POLL_SECONDS = 0.025
-_LONGEST_ATTEMPT_SECONDS = 30  # the place of an attempt whose process died is free again after this
+_LEASE_SECONDS = 5  # of an attempt's place, renewed while it lasts: that of one whose process died is soon free again
 
 # KEYS: for each budget a hash (failures, level, blocked_until) and a sorted set of the attempts under way.
 # ARGV: the attempt's id, then each budget's limit. Both scripts may run twice with the effect of once.
@@ -45,8 +45,8 @@ for place = 1, #KEYS, 2 do
     if failures + redis.call('ZCARD', KEYS[place + 1]) >= tonumber(ARGV[(place + 3) / 2]) then return {{'full'}} end
 end
 for place = 1, #KEYS, 2 do
-    redis.call('ZADD', KEYS[place + 1], now + {_LONGEST_ATTEMPT_SECONDS}, ARGV[1])
-    redis.call('EXPIRE', KEYS[place + 1], {_LONGEST_ATTEMPT_SECONDS})
+    redis.call('ZADD', KEYS[place + 1], now + {_LEASE_SECONDS}, ARGV[1])
+    redis.call('EXPIRE', KEYS[place + 1], {_LEASE_SECONDS})
 end
 return {{'go'}}
 """
@@ -70,6 +70,15 @@ for place = 1, #KEYS, 2 do
 end
 return locked
 """
+_RENEW = f"""
+local time = redis.call('TIME')
+local ends = time[1] + time[2] / 1000000 + {_LEASE_SECONDS}
+for place = 1, #KEYS, 2 do
+    if redis.call('ZADD', KEYS[place + 1], 'XX', 'CH', ends, ARGV[1]) == 1 then
+        redis.call('EXPIRE', KEYS[place + 1], {_LEASE_SECONDS})
+    end
+end
+"""
 _LIMITS = [str(FAILURES_PER_ADDRESS), str(FAILURES_FROM_ANYWHERE)]
 
 
@@ -84,6 +93,7 @@ class Guesses:
 
     def __init__(self, redis: Redis) -> None:
         self._begin = redis.register_script(_BEGIN)
+        self._renew = redis.register_script(_RENEW)
         self._end = redis.register_script(_END)
 
     @asynccontextmanager
@@ -91,6 +101,7 @@ class Guesses:
         """Hold a place while a password is checked: InvalidCredentials and WrongPassword keep it, all else not."""
         keys, attempt_id, attempt = _keys(account, address), str(uuid4()), Attempt()
         await self._take_place(keys, attempt_id)
+        renewal = asyncio.create_task(self._keep_place(keys, attempt_id))
         outcome = "none"  # a fault of ours says nothing about the password
         try:
             yield attempt
@@ -99,6 +110,7 @@ class Guesses:
             outcome = "wrong"
             raise
         finally:
+            renewal.cancel()
             with redis_client.available():
                 ended = self._end(keys=keys, args=[attempt_id, outcome, *_LIMITS])
                 attempt.locked = bool(await asyncio.shield(ended))
@@ -113,6 +125,12 @@ class Guesses:
                 if loop.time() > give_up_at:
                     raise Busy
                 await asyncio.sleep(_POLL_SECONDS)
+
+    async def _keep_place(self, keys: list[str], attempt_id: str) -> None:
+        while True:
+            await asyncio.sleep(_LEASE_SECONDS / 5)
+            with suppress(RedisUnavailable), redis_client.available():
+                await self._renew(keys=keys, args=[attempt_id])
 
     async def _has_place(self, keys: list[str], attempt_id: str) -> bool:
         with redis_client.available():

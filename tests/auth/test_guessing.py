@@ -195,6 +195,18 @@ async def test_the_place_of_an_attempt_whose_process_died_becomes_free(guesses: 
     assert not await guess(guesses, account, "10.0.0.1", right=True)
 
 
+async def test_an_attempt_keeps_its_place_for_as_long_as_it_lasts(guesses: Guesses, redis: Redis) -> None:
+    keys = guessing._keys(account := an_email(), "10.0.0.1")
+    async with guesses.attempt(account, "10.0.0.1"):
+        before = [redis.zrange(key, 0, -1, withscores=True) for key in keys[1::2]]
+        await asyncio.sleep(1.5)
+        after = [redis.zrange(key, 0, -1, withscores=True) for key in keys[1::2]]
+        assert all(later[0][1] > earlier[0][1] + 0.9 for earlier, later in zip(before, after, strict=True))
+        assert min(redis.pttl(key) for key in keys[1::2]) > 4_000
+    await asyncio.sleep(1.5)
+    assert not redis.exists(*keys)
+
+
 async def test_who_finds_no_place_in_time_is_told_to_come_back(
     guesses: Guesses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
