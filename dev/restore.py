@@ -50,6 +50,12 @@ IS_EMPTY = """
        AND NOT EXISTS (SELECT FROM doctors)
        AND NOT EXISTS (SELECT FROM patients)
 """
+# Then who wants to connect to the database waits for the end of the transaction that renames it.
+IS_CLOSED = """
+    SELECT FROM pg_locks JOIN pg_database ON objid = pg_database.oid
+    WHERE classid = 'pg_database'::regclass AND datname = %s AND mode = 'AccessExclusiveLock' AND granted
+"""
+END_OTHERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> %s"
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -101,16 +107,19 @@ def restore(servers: Servers, manifest: dict[str, Any], parts: dict[str, Part], 
     with closing(clients.connect(maintenance)) as server:
         take_turn(server, name)
         check_server(server, manifest["postgresql"])
-        keep_or_refuse(servers, force)
+        was_empty = keep_or_refuse(servers, force)
         drop(server, scratch, replaced)
         try:
             create(server, scratch)
             fill(scratch_url, server, parts[DATABASE_PART], manifest["rows"])
             broken = complete(scratch_url, name, servers.data_dir)
+            if was_empty:
+                with closing(clients.connect(servers.database_url)) as database:
+                    refuse_newcomers(database)
             # First nobody is logged in, then the data changes, then its own sessions come: killed in between,
             # nobody is let in who should not be.
             sessions.end_all(servers.redis_url)
-            swap(server, maintenance, name, scratch, replaced)
+            swap(server, servers.database_url, maintenance, scratch, replaced, must_be_empty=was_empty)
         finally:
             with suppress(psycopg2.Error):  # of a connection that broke: the next restore drops it
                 drop(server, scratch)
@@ -135,15 +144,27 @@ def check_server(server: connection, dumped_from: int) -> None:
         raise FleetError(f"the backup is of PostgreSQL {there}, and this server is {here}: it needs {there} or newer")
 
 
-def keep_or_refuse(servers: Servers, force: bool) -> None:
-    """Refuse to replace data; with `force` make a backup of it first."""
-    with closing(clients.connect(servers.database_url)) as database, database.cursor() as cursor:
+def is_empty(database: connection) -> bool:
+    """Tell whether a database has no data of its own."""
+    with database.cursor() as cursor:
         cursor.execute("SELECT to_regclass('public.users')")
         if cursor.fetchone() == (None,):
-            return
+            return True
         cursor.execute(IS_EMPTY)
-        if cursor.fetchone() == (True,):
-            return
+        return cursor.fetchone() == (True,)
+
+
+def refuse_newcomers(database: connection) -> None:
+    """Refuse to replace what others have written since the fleet was found empty: there is no backup of it."""
+    if not is_empty(database):
+        raise FleetError("this fleet was given data meanwhile: nothing was replaced")
+
+
+def keep_or_refuse(servers: Servers, force: bool) -> bool:
+    """Refuse to replace data; with `force` make a backup of it first. Whether there was none."""
+    with closing(clients.connect(servers.database_url)) as database:
+        if is_empty(database):
+            return True
     if not force:
         raise FleetError("this fleet has data: restore into an empty one, or replace it with --force (it is kept)")
     if servers.fleet_runs:
@@ -152,6 +173,7 @@ def keep_or_refuse(servers: Servers, force: bool) -> None:
     say("Keeping what is there now ...")
     write_file(servers, before, overwrite=False)
     say(f"To undo: ./fleet restore --force {before}")
+    return False
 
 
 def create(server: connection, name: str) -> None:
@@ -195,29 +217,53 @@ def complete(url: str, name: str, data_dir: Path) -> list[str]:
         raise FleetError(f"the restored database can't be completed: {first_line(error)}") from error
 
 
-def swap(server: connection, maintenance: str, name: str, scratch: str, replaced: str) -> None:
+def swap(
+    server: connection, url: str, maintenance: str, scratch: str, replaced: str, *, must_be_empty: bool
+) -> None:
     """Give a database's name to another one, both at once, and end the connections to it."""
+    name = clients.database_of(url)
     renaming = sql.SQL("ALTER DATABASE {} RENAME TO {}; ALTER DATABASE {} RENAME TO {}").format(
         *(sql.Identifier(word) for word in (name, replaced, scratch, name))
     )
 
     def rename() -> None:
-        with closing(psycopg2.connect(maintenance)) as other, other, other.cursor() as cursor:
+        with other, other.cursor() as cursor:
             cursor.execute(renaming)
 
-    # While the first rename waits for the connections to end, PostgreSQL lets nobody make a new one.
-    with ThreadPoolExecutor(1) as thread, server.cursor() as cursor:
+    # The rename waits for the connections to end, for five seconds at most: while the witness is connected, it can't
+    # succeed, and what the witness sees as the last one, nobody can change any more.
+    with (
+        closing(psycopg2.connect(maintenance)) as other,
+        closing(clients.connect(url)) as witness,
+        ThreadPoolExecutor(1) as thread,
+    ):
         renamed = thread.submit(rename)
-        while not renamed.done():
-            with suppress(psycopg2.errors.InsufficientPrivilege):
-                cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
-            time.sleep(TERMINATE_EVERY_SECONDS)
+        try:
+            while not renamed.done() and not shut_out(server, name, witness):
+                time.sleep(TERMINATE_EVERY_SECONDS)
+            if must_be_empty and not renamed.done():
+                refuse_newcomers(witness)
+        except BaseException:
+            other.cancel()
+            raise
+        witness.close()
         try:
             renamed.result()
         except psycopg2.errors.ObjectInUse as error:
             raise FleetError("others use the database and this role may not end that: stop the services") from error
         except psycopg2.Error as error:
             raise FleetError(f"can't rename the database: {first_line(error)}") from error
+
+
+def shut_out(server: connection, name: str, witness: connection) -> bool:
+    """End all connections to a database that is being renamed but the witness's; whether no other can come any more."""
+    with server.cursor() as cursor:
+        cursor.execute(IS_CLOSED, (name,))
+        closed = cursor.rowcount > 0
+        with suppress(psycopg2.errors.InsufficientPrivilege):
+            cursor.execute(END_OTHERS, (name, witness.info.backend_pid))
+            return closed and cursor.rowcount == 0
+    return False
 
 
 def bring_sessions(servers: Servers, parts: dict[str, Part], keep: bool) -> int:

@@ -31,8 +31,9 @@ from dev.processes import wait_until
 from dev.servers import EmbeddedValkey
 from dev.settings import load_secrets
 from tests.conftest import TEST_ENVIRONMENT
-from tests.support import Api, patient_body
+from tests.support import Api, institution_body, patient_body
 
+NEWCOMERS = "this fleet was given data meanwhile: nothing was replaced"
 _numbers = count(1)
 
 
@@ -303,6 +304,55 @@ def test_a_restore_that_is_killed_leaves_the_old_data_or_all_of_the_new(backup: 
         succeed(bare.data_dir, "restore", str(backup), **bare.env)
         assert {table: rows for table, (rows, _) in contents(bare.url).items()} == rows_in(backup)
         assert bare.databases() == {bare.name}
+
+
+def test_what_is_created_while_a_restore_runs_is_kept_and_the_restore_refused(backup: Path, bare: Bare) -> None:
+    other = Fleet(bare.data_dir, extra_env={**TEST_ENVIRONMENT, "DATABASE_URL": bare.url})
+    try:
+        other.start()
+        api = Api(other.urls, other.admin_email, other.admin_password)
+        institutions, created = api.admin.institutions, []
+        with fleet_command(other.data_dir, "restore", str(backup)) as process:
+            assert wait_until(lambda: f"{bare.name}_restoring" in bare.databases() or process.poll() is not None, 60)
+            while process.poll() is None:
+                answer = institutions.post("/api/v1/institutions", json=institution_body())
+                if answer.status_code == 201:
+                    created.append(answer.json()["id"])
+            assert process.stderr is not None
+            said = process.stderr.read().decode()
+        assert created and process.returncode == 1 and said.endswith(f"fleet: {NEWCOMERS}\n"), said
+        # With the same token, too: nobody's session has ended.
+        found = [institutions.get(f"/api/v1/institutions/{id_}").status_code for id_ in created]
+        assert found == [200] * len(created)
+        api.close()
+        assert bare.databases() == {bare.name}
+    finally:
+        other.remove()
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_in_the_last_moment_of_a_restore_what_is_committed_is_kept_and_what_is_not_fails(
+    bare: Bare, committed: bool
+) -> None:
+    maintenance = clients.on_same_server(bare.url, "postgres")
+    scratch, replaced = f"{bare.name}_restoring", f"{bare.name}_replaced"
+    dev.restore.create(bare.server, scratch)
+    with closing(psycopg2.connect(bare.url)) as writer, writer.cursor() as cursor:
+        cursor.execute("CREATE TABLE users (); CREATE TABLE medical_institutions ();")
+        cursor.execute("CREATE TABLE doctors (); CREATE TABLE patients ()")
+        writer.commit()
+        cursor.execute("INSERT INTO patients DEFAULT VALUES")
+        if committed:
+            writer.commit()
+            with pytest.raises(FleetError, match=NEWCOMERS):
+                dev.restore.swap(bare.server, bare.url, maintenance, scratch, replaced, must_be_empty=True)
+            assert contents(bare.url)["patients"][0] == 1
+            assert bare.databases() == {bare.name, scratch}
+        else:
+            dev.restore.swap(bare.server, bare.url, maintenance, scratch, replaced, must_be_empty=True)
+            with pytest.raises(psycopg2.OperationalError):
+                writer.commit()
+            assert bare.databases() == {bare.name, replaced}
 
 
 def test_of_two_restores_at_once_one_is_refused(backup: Path, bare: Bare) -> None:
