@@ -72,7 +72,7 @@ PATH_VALUES = {name: value for name, value in QUERY_VALUES.items() if value} | {
 
 @dataclass(frozen=True)
 class Attack:
-    """One hostile request; `must_fail` when no answer of success can be right."""
+    """One hostile request; `must_fail` when no answer of success can be right, `mistyped` the field that is why."""
 
     name: str
     method: str
@@ -80,6 +80,7 @@ class Attack:
     headers: Mapping[str, str | bytes] = field(default_factory=dict)
     body: bytes = b""
     must_fail: bool = False
+    mistyped: str = ""
 
 
 class Operation:
@@ -163,15 +164,16 @@ class Operation:
 
     def _on_fields(self) -> Iterator[Attack]:
         for place in _places(self.body):
+            path = ".".join(map(str, place))
             spoilt = copy.deepcopy(self.body)
             _put(spoilt, place, "@@@")
             text = json.dumps(spoilt)
             for kind, raw in RAW_VALUES.items():
                 body = text.replace('"@@@"', raw, 1).encode()
-                yield self._attack(f"field {'.'.join(map(str, place))}: {kind}", body=body)
+                yield self._attack(f"field {path}: {kind}", body=body)
             for raw in WRONG_TYPES.get(type(_get(self.body, place)), ()):
                 body = text.replace('"@@@"', raw, 1).encode()
-                yield self._attack(f"field {'.'.join(map(str, place))}: {raw}", body=body, must_fail=True)
+                yield self._attack(f"field {path}: {raw}", body=body, must_fail=True, mistyped=path)
 
     def _on_the_body(self) -> Iterator[Attack]:
         good = json.dumps(self.body)

@@ -118,6 +118,8 @@ def _judge(
     if attack.method == "HEAD":
         return
     answer = json.loads(body)
+    if attack.mistyped:
+        assert (attack.mistyped, "type") in [(e["field"], e["code"]) for e in answer.get("errors", ())], answer
     answer.pop("instance")  # the path, as RFC 9457 has it
     sent_back = json.dumps([answer, headers], ensure_ascii=False)
     assert MARKER not in sent_back, sent_back
