@@ -12,6 +12,8 @@ from .privacy import CREATED
 
 PASSWORD = "correct horse battery"
 NOBODY = "00000000-0000-4000-8000-000000000000"  # the id of nobody and nothing, the same in every run
+# Spaces and hyphens that are not ASCII's, and two characters that nobody sees: in licences they count for nothing.
+SEPARATORS = "\u00a0\u202f\u2010\u2011\u2013\u2212\u00ad\u200b"
 _numbers = itertools.count(1)
 
 

@@ -13,7 +13,7 @@ from redis import Redis
 
 from dev.fleet import Fleet
 from tests.auth.support import ALIVE, DEAD, statuses
-from tests.support import NOBODY, PASSWORD, Api, User, assert_problem, doctor_body, unique
+from tests.support import NOBODY, PASSWORD, SEPARATORS, Api, User, assert_problem, doctor_body, unique
 
 from .conftest import GENERAL_PRACTICE
 
@@ -572,7 +572,8 @@ def test_a_taken_licence_creates_nothing_and_its_email_stays_free(
 ) -> None:
     licence = unique("CED")
     api.new_doctor(institution, medical_license=licence)
-    for same in (licence, licence.lower(), licence.replace("-", " "), f" {licence.replace('-', '')} "):
+    separated = (licence.replace("-", separator) for separator in (" ", SEPARATORS))
+    for same in (licence, licence.lower(), *separated, f" {licence.replace('-', '')} "):
         body = doctor_body(other_institution.id, medical_license=same, contact_phone="+52 55 1234 5678")
         email = body["contact_email"]["email_address"]
         assert_problem(api.admin.doctors.post("/api/v1/doctors", json=body), 409, "license_taken")
