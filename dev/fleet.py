@@ -105,6 +105,7 @@ class Fleet:
         """Start everything and return when each service is healthy; on a failure stop what was started and raise."""
         make_data_dir(self.data_dir)
         self._lock = lock(self.data_dir)
+        self.env_file.unlink(missing_ok=True)  # of a start that was killed: what it says is not where this one is
         try:
             if survivors := find_survivors(self.data_dir):
                 self._report(f"Ending {len(survivors)} processes of an earlier start that was killed ...")

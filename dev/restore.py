@@ -217,9 +217,7 @@ def complete(url: str, name: str, data_dir: Path) -> list[str]:
         raise FleetError(f"the restored database can't be completed: {first_line(error)}") from error
 
 
-def swap(
-    server: connection, url: str, maintenance: str, scratch: str, replaced: str, *, must_be_empty: bool
-) -> None:
+def swap(server: connection, url: str, maintenance: str, scratch: str, replaced: str, *, must_be_empty: bool) -> None:
     """Give a database's name to another one, both at once, and end the connections to it."""
     name = clients.database_of(url)
     renaming = sql.SQL("ALTER DATABASE {} RENAME TO {}; ALTER DATABASE {} RENAME TO {}").format(

@@ -12,8 +12,10 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from dev.fleet import Fleet
 from dev.processes import has_ended, started_at, wait_until
 from dev.settings import read_env_file
+from tests.conftest import TEST_ENVIRONMENT
 from tests.dev.conftest import Up
 
 STOP_LIMIT_SECONDS = 15
@@ -117,6 +119,20 @@ def test_a_killed_supervisor_takes_its_children_along_and_the_next_start_is_not_
     up.wait()
     up.start()
     assert alive(children) == []
+
+
+def test_what_a_killed_fleet_said_of_itself_is_gone_while_the_next_one_starts(
+    tmp_path: Path, server_urls: dict[str, str]
+) -> None:
+    said: list[bool] = []
+    fleet = Fleet(tmp_path, extra_env=TEST_ENVIRONMENT | server_urls, report=lambda _: said.append(env_file.exists()))
+    env_file = fleet.env_file
+    env_file.write_text("DATABASE_URL=postgresql://127.0.0.1:1/elsewhere\n")
+    try:
+        fleet.start()
+        assert said and not any(said) and env_file.exists()
+    finally:
+        fleet.stop()
 
 
 def test_a_second_up_in_the_same_data_directory_is_refused(up_without_servers: Up) -> None:
