@@ -17,6 +17,7 @@ from dev.servers import EmbeddedValkey
 
 from ..conftest import ADMIN_EMAIL, ADMIN_PASSWORD
 from ..support import Api, User, assert_problem
+from .support import SERVICES, health
 
 # The contract says 2 s. Here a guard against hanging, with room for a busy machine.
 LONGEST_SECONDS = 5
@@ -142,6 +143,33 @@ def test_without_redis_the_services_say_so_and_stay_alive(away: Callable[[], Non
     away()
     for service in ("auth", "doctors", "institutions", "patients"):
         assert getattr(api.anonymous, service).get("/health").status_code == 200
+
+
+REFUSALS = {
+    "full": (["CONFIG", "SET", "maxmemory", "1"], ["CONFIG", "SET", "maxmemory", "0"]),
+    "without its replicas": (
+        ["CONFIG", "SET", "min-replicas-to-write", "1"],
+        ["CONFIG", "SET", "min-replicas-to-write", "0"],
+    ),
+    "a replica": (["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]),
+}
+
+
+@pytest.mark.parametrize("way", REFUSALS)
+def test_a_redis_that_answers_and_takes_no_writes_is_down(way: str, fleet: Fleet, api: Api) -> None:
+    refuse, allow = REFUSALS[way]
+    with Redis.from_url(fleet.redis_url) as redis:
+        redis.execute_command(*refuse)
+        try:
+            assert alive(api.admin) == {503}
+            for service in SERVICES:
+                document = health(api, service)
+                assert document["checks"]["redis"] == {"status": "down", "latency_ms": None}
+                assert document["checks"]["postgres"]["status"] == "up"
+        finally:
+            redis.execute_command(*allow)
+    assert {health(api, service)["status"] for service in SERVICES} == {"healthy"}
+    assert_all_answered(api)
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
