@@ -26,6 +26,7 @@ MEMORY_SECONDS = 86_400  # how long failures are remembered after the last one
 PATIENCE_SECONDS = 30.0
 _POLL_SECONDS = 0.025
 _LEASE_SECONDS = 5  # of an attempt's place, renewed while it lasts: that of one whose process died is soon free again
+_REPEATED_SECONDS = 60  # more than the client may take to run a script again
 
 # KEYS: for each budget a hash (failures, level, blocked_until) and a sorted set of the attempts under way.
 # ARGV: the attempt's id, then each budget's limit. Both scripts may run twice with the effect of once.
@@ -54,8 +55,10 @@ _END = f"""
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local locked = 0
+-- Not by the place, which may have lapsed while Redis was away: the guess counts all the same.
+local first_time = redis.call('SET', 'guess-ended:' .. ARGV[1], '', 'NX', 'EX', {_REPEATED_SECONDS})
 for place = 1, #KEYS, 2 do
-    local first_time = redis.call('ZREM', KEYS[place + 1], ARGV[1]) == 1
+    redis.call('ZREM', KEYS[place + 1], ARGV[1])
     if first_time and ARGV[2] == 'right' and place == 1 then redis.call('DEL', KEYS[place]) end
     if first_time and ARGV[2] == 'wrong' then
         local limit = tonumber(ARGV[(place + 5) / 2])

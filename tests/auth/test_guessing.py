@@ -207,6 +207,15 @@ async def test_an_attempt_keeps_its_place_for_as_long_as_it_lasts(guesses: Guess
     assert not redis.exists(*keys)
 
 
+async def test_a_guess_whose_place_has_lapsed_counts_all_the_same(guesses: Guesses, redis: Redis) -> None:
+    keys = guessing._keys(account := an_email(), "10.0.0.1")
+    with pytest.raises(InvalidCredentials):
+        async with guesses.attempt(account, "10.0.0.1"):
+            redis.delete(*keys[1::2])
+            raise InvalidCredentials
+    assert [redis.hget(key, "failures") for key in keys[::2]] == ["1", "1"]
+
+
 async def test_who_finds_no_place_in_time_is_told_to_come_back(
     guesses: Guesses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
