@@ -19,7 +19,7 @@ from shared.errors import Busy, PasswordTooCommon, PasswordTooLong, PasswordTooS
 
 PRODUCT = "predicthealth"
 MAX_BYTES = 72  # bcrypt reads no more; longer ones are refused, never cut
-NICENESS = 10  # of the threads that hash: a ninth of the weight of anything else that wants the core
+NICENESS = 5  # of the threads that hash: a third of the weight of anything else that wants the core
 
 Result = TypeVar("Result")
 

@@ -99,6 +99,7 @@ def page(browser: Browser) -> Iterator[Page]:
     """A page of a browser that remembers nothing."""
     context = browser.new_context()
     context.set_default_timeout(20_000)
+    expect.set_options(timeout=20_000)
     yield context.new_page()
     context.close()
 
