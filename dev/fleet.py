@@ -105,7 +105,6 @@ class Fleet:
         """Start everything and return when each service is healthy; on a failure stop what was started and raise."""
         make_data_dir(self.data_dir)
         self._lock = lock(self.data_dir)
-        self.env_file.unlink(missing_ok=True)  # of a start that was killed: what it says is not where this one is
         try:
             if survivors := find_survivors(self.data_dir):
                 self._report(f"Ending {len(survivors)} processes of an earlier start that was killed ...")
@@ -252,6 +251,7 @@ def lock(data_dir: Path) -> TextIO:
         owner = file.read().strip()
         file.close()
         raise FleetError(f"a fleet (process {owner}) already runs in {data_dir}: stop it first") from error
+    (data_dir / "fleet.env").unlink(missing_ok=True)  # of a start that was killed: nothing is where it says any more
     file.truncate()
     file.write(f"{os.getpid()}\n")
     file.flush()

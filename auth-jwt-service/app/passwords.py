@@ -2,12 +2,9 @@
 
 import asyncio
 import os
-import sys
-import threading
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -19,7 +16,6 @@ from shared.errors import Busy, PasswordTooCommon, PasswordTooLong, PasswordTooS
 
 PRODUCT = "predicthealth"
 MAX_BYTES = 72  # bcrypt reads no more; longer ones are refused, never cut
-NICENESS = 5  # of the threads that hash: a third of the weight of anything else that wants the core
 
 Result = TypeVar("Result")
 
@@ -60,22 +56,13 @@ def normalised(password: str) -> bytes:
     return unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
 
 
-def _let_others_go_first() -> None:
-    """Lower this thread's priority: a flood of logins is to slow neither reads nor its own service's answers."""
-    if sys.platform != "linux":  # elsewhere a priority is the whole process's
-        return
-    thread = threading.get_native_id()
-    with suppress(OSError):  # a sandbox may forbid it, and logins come before reads that are quick
-        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)
-
-
 class Hasher:
     """Hashes and checks passwords, each at the cost of `rounds`. Raises Busy when more than `queue` wait."""
 
     def __init__(self, rounds: int, queue: int) -> None:
         self._cores = os.cpu_count() or 1
         self._rounds = rounds
-        self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="bcrypt", initializer=_let_others_go_first)
+        self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="bcrypt")
         self._capacity = self._cores + queue
         self._under_way = 0
         # Checked when there is nothing to check, so that an unknown e-mail costs the time of a wrong password.

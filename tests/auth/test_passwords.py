@@ -1,14 +1,12 @@
 """Password rules and the bounded queue of hashes."""
 
 import asyncio
-import os
-import sys
 from collections.abc import Iterator
-from threading import Event, get_native_id
+from threading import Event
 
 import bcrypt
 import pytest
-from auth_app.passwords import MAX_BYTES, NICENESS, Hasher, check_rules, needs_rehash, normalised
+from auth_app.passwords import MAX_BYTES, Hasher, check_rules, needs_rehash, normalised
 
 from shared.errors import Busy, PasswordTooCommon, PasswordTooLong, PasswordTooShort
 
@@ -163,15 +161,3 @@ async def test_a_failed_check_gives_its_place_back(hasher: Hasher) -> None:
         with pytest.raises(ValueError):
             await hasher.matches("correct horse", "not a hash")
     assert await hasher.hash("correct horse")
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a priority is the whole process's")
-async def test_whatever_else_wants_the_core_goes_before_a_hash(hasher: Hasher, monkeypatch: pytest.MonkeyPatch) -> None:
-    def priority(*_: object) -> int:
-        return os.getpriority(os.PRIO_PROCESS, get_native_id())
-
-    seen: list[int] = []
-    monkeypatch.setattr(bcrypt, "checkpw", lambda *_: seen.append(priority()) or False)
-    own = priority()
-    await hasher.matches("a password", None)
-    assert (seen, priority()) == ([min(own + NICENESS, 19)], own)

@@ -62,7 +62,7 @@ def test_told_to_end_it_says_so_first_and_finishes_what_is_under_way(
 
 def test_logins_that_wait_for_a_core_are_refused_when_it_ends_and_those_at_work_finished(start: Start) -> None:
     """More of them than could be hashed in the time that is left."""
-    auth = start("auth", BCRYPT_ROUNDS="13", SHUTDOWN_DRAIN_SECONDS="1")
+    auth = start("auth", BCRYPT_ROUNDS="12", PASSWORD_HASH_QUEUE="120", SHUTDOWN_DRAIN_SECONDS="1")
 
     def log_in(number: int) -> int:
         body = {"email": f"nadie{number}@example.com", "password": "wrong"}
@@ -72,9 +72,9 @@ def test_logins_that_wait_for_a_core_are_refused_when_it_ends_and_those_at_work_
         metrics = httpx.get(f"{auth.url}/metrics").text
         return float(re.search(r"^predicthealth_password_hash_queue_length ([\d.]+)", metrics, re.MULTILINE)[1])
 
-    with ThreadPoolExecutor(64) as threads:
-        answers = [threads.submit(log_in, number) for number in range(64)]
-        assert wait_until(lambda: waiting() > 40, 20)
+    with ThreadPoolExecutor(120) as threads:
+        answers = [threads.submit(log_in, number) for number in range(120)]
+        assert wait_until(lambda: waiting() > 90, 30)
         auth.child.kill(signal.SIGTERM)
         statuses = [answer.result() for answer in answers]
     assert set(statuses) == {401, 503}
