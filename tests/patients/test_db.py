@@ -364,4 +364,5 @@ async def test_terms_are_found_without_case_and_accents(database: Database, tabl
     assert name in [row["name"] for row in await db.list_terms(database, table, q)]
     everything = await db.list_terms(database, table, None)
     assert len(everything) > len(await db.list_terms(database, table, q)) > 0
-    assert await db.list_terms(database, table, "%") == await db.list_terms(database, table, "％") == []
+    for wildcard in "%_％＿":  # another test may have left a term with one, so that the list need not be empty
+        assert name not in [row["name"] for row in await db.list_terms(database, table, wildcard)], wildcard
