@@ -90,6 +90,6 @@ class ClientResources(Resources):
         await self.auth.close()
 
 
-def resources(request: Request) -> Any:
-    """The dependency that hands a route its service's resources."""
+async def resources(request: Request) -> Any:
+    """The dependency that hands a route its service's resources; a coroutine, since FastAPI runs others in a thread."""
     return request.app.state.resources

@@ -2,10 +2,13 @@
 
 import importlib
 import re
+from collections.abc import Iterator
+from inspect import iscoroutinefunction
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from shared.routes import FleetRoute
@@ -34,6 +37,13 @@ def routes(service: str) -> list[APIRoute]:
     return [route for route in router.routes if isinstance(route, APIRoute)]
 
 
+def dependants(dependant: Dependant) -> Iterator[Dependant]:
+    """A route's function and all that it depends on, at any depth."""
+    yield dependant
+    for needed in dependant.dependencies:
+        yield from dependants(needed)
+
+
 def client(api: Api, service: str, token: str | None = None) -> httpx.Client:
     user = api.anonymous if token is None else api.admin
     found: httpx.Client = getattr(user, service)
@@ -47,6 +57,15 @@ def test_every_route_names_its_callers_or_is_on_the_public_list(service: str) ->
     for route in found:
         assert isinstance(route, FleetRoute), route.path
         assert (route.callers is None) == (route.path in PUBLIC), route.path
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_route_or_dependency_of_one_costs_each_request_a_thread(service: str) -> None:
+    """FastAPI hands to a thread whatever is no coroutine."""
+    found = [dependant for route in routes(service) for dependant in dependants(route.dependant)]
+    assert len(found) > len(routes(service))
+    for dependant in found:
+        assert iscoroutinefunction(dependant.call) or iscoroutinefunction(type(dependant.call).__call__), dependant.call
 
 
 @pytest.mark.parametrize("service", SERVICES)
