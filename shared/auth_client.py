@@ -61,12 +61,13 @@ class AuthClient:
             base_url=settings.auth_service_url,
             timeout=httpx.Timeout(LONGEST_ANSWER_SECONDS, connect=1.0),
             # Retries connecting only: a request that may have been received is never sent again. As many connections as
-            # there are calls (MAX_REQUESTS_ASIDE bounds these): the question for a sign of life must find one.
+            # there are calls (MAX_REQUESTS_ASIDE bounds these): the question for a sign of life must find one. An idle one
+            # is given up long before the 5 s after which the auth service ends it: a request that meets that end is lost.
             transport=httpx.AsyncHTTPTransport(
                 # Without TLS there is no certificate: the 2.7 MB of roots that they are checked against stay unread.
                 verify=httpx.URL(settings.auth_service_url).scheme != "http",
                 retries=1,
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=2.0),
             ),
             trust_env=False,
         )

@@ -87,6 +87,7 @@ class Api:
                 headers=headers,
                 timeout=20,
                 verify=False,  # no TLS here, and loading the roots of the certificates takes longer than most tests
+                limits=httpx.Limits(keepalive_expiry=2),  # a service ends an idle connection after 5 s
                 event_hooks={"response": [CREATED.note_exchange, checked(name)]},
             )
             for name, url in self.urls.items()

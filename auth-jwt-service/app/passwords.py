@@ -1,4 +1,4 @@
-"""Password rules and hashes: bcrypt in threads, as many as there are cores, behind a bounded queue."""
+"""Password rules and hashes: bcrypt in threads, on every core but one, behind a bounded queue."""
 
 import asyncio
 import os
@@ -60,7 +60,8 @@ class Hasher:
     """Hashes and checks passwords, each at the cost of `rounds`. Raises Busy when more than `queue` wait."""
 
     def __init__(self, rounds: int, queue: int) -> None:
-        self._cores = os.cpu_count() or 1
+        # A flood of logins leaves a core to the reads of whoever shares the machine.
+        self._cores = max(1, (os.cpu_count() or 1) - 1)
         self._rounds = rounds
         self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="bcrypt")
         self._capacity = self._cores + queue

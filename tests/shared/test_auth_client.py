@@ -50,6 +50,36 @@ async def test_a_frozen_auth_service_is_given_up(impatient: AuthClient, fleet: F
         await impatient.login("nobody@example.com", PASSWORD, "doctor")
 
 
+async def test_a_connection_is_not_used_again_shortly_before_the_auth_service_ends_it(
+    settings: Settings, fleet: Fleet
+) -> None:
+    """It ends one that is idle for 5 s; a request that meets that end is lost, and nobody may send it twice."""
+    connections: list[asyncio.StreamWriter] = []
+    auth = httpx.URL(fleet.urls["auth"])
+
+    async def hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        upstream, downstream = await asyncio.open_connection(auth.host, auth.port)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_copy(reader, downstream))
+            group.create_task(_copy(upstream, writer))
+
+    async with await asyncio.start_server(hand_on, "127.0.0.1", 0) as counting:
+        changes = {"auth_service_url": f"http://127.0.0.1:{counting.sockets[0].getsockname()[1]}"}
+        client = AuthClient("service-doctors", ClientSettings(**(settings.model_dump() | changes)))
+        for pause_seconds, expected in ((0, 1), (0, 1), (3, 2)):
+            await asyncio.sleep(pause_seconds)
+            assert (await client.verify("no token"))["valid"] is False
+            assert len(connections) == expected
+        await client.close()
+
+
+async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    while content := await source.read(65536):
+        target.write(content)
+    target.close()
+
+
 async def test_however_many_wait_a_sign_of_life_is_asked_for_once(impatient: AuthClient) -> None:
     under_way, most = 0, 0
 
