@@ -77,6 +77,7 @@ class BoundedConnection(HttpToolsProtocol):
         if version not in ("1.0", "1.1") or hosts > 1 or (version == "1.1" and not hosts):
             raise ValueError("no HTTP/1.1")  # to the parser it is what can't be parsed (RFC 9112, section 3.2)
         super().on_headers_complete()
+        self.headers = []  # what trailers join: they came past whoever checked the header (RFC 9110, section 6.5.1)
         if self._ending.closing and self.cycle is not None:
             self.cycle.keep_alive = False
 
