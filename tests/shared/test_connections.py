@@ -4,8 +4,10 @@ import json
 import socket
 from http.client import HTTPResponse
 
+import pytest
+
 from dev.fleet import Fleet
-from tests.support import Api
+from tests.support import PASSWORD, Api
 
 
 def connect(url: str) -> socket.socket:
@@ -26,3 +28,24 @@ def test_a_trailer_is_no_header(fleet: Fleet, api: Api) -> None:
         connection.sendall(head + b"2\r\n{}\r\n0\r\n" + trailer)
         status, body = answer_of(connection)
     assert (status, json.loads(body)["code"]) == (401, "unauthenticated")
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+@pytest.mark.parametrize("protocol", ["h2c", "websocket", "TLS/1.0, secreto"])
+def test_an_offer_of_another_protocol_is_passed_over(protocol: str, pieces: int, fleet: Fleet, api: Api) -> None:
+    """Clients that prefer HTTP/2 offer it with their first request, and send its body at once."""
+    body = json.dumps({"email": api.new_institution().email, "password": PASSWORD}).encode()
+    head = (
+        "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"Connection: keep-alive, Upgrade\r\nUpgrade: {protocol}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    request = head.encode() + body
+    with connect(fleet.urls["auth"]) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        size = -(-len(request) // pieces)
+        for place in range(0, len(request), size):
+            connection.sendall(request[place : place + size])
+        status, answer = answer_of(connection)
+        assert status == 200 and json.loads(answer)["access_token"]
+        connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert answer_of(connection) == (200, b'{"status":"alive"}')
