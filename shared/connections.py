@@ -22,9 +22,12 @@ from .rendering import bare
 from .settings import Settings
 from .shutdown import Ending
 
+# Of a request's line and headers together, or of what comes between the parts of its body and after it.
+MAX_HEAD_BYTES = 65_536
+
 
 class BoundedConnection(HttpToolsProtocol):
-    """One connection. `MAX_CONNECTIONS`, `HEADER_TIMEOUT_SECONDS` and `SEND_TIMEOUT_SECONDS` bound it.
+    """One connection. `MAX_CONNECTIONS`, `HEADER_TIMEOUT_SECONDS`, `SEND_TIMEOUT_SECONDS`, MAX_HEAD_BYTES bound it.
 
     Past the number, the connection that has waited longest for a request is closed in favour of the new one: a
     monitor gets through while somebody holds connections open. If all are at work, the new one is closed.
@@ -44,6 +47,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._idle_since = self.loop.time()
         self._header_timer: asyncio.TimerHandle | None = None
         self._send_timer: asyncio.TimerHandle | None = None
+        self._head_bytes = 0  # which the parser keeps until it has all of them, give or take what came at once
 
     @property
     def _at_work(self) -> bool:
@@ -73,8 +77,11 @@ class BoundedConnection(HttpToolsProtocol):
         if self._header_timer is None and not self._at_work:
             self._await_header()
         self._unset_keepalive_if_required()
+        self._head_bytes += len(data)
         try:
             self.parser.feed_data(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                raise HttpParserError
         except HttpParserUpgrade as stopped:
             self.data_received(self._head_without_offer() + data[stopped.args[0] :])
         except HttpParserError:
@@ -93,12 +100,19 @@ class BoundedConnection(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return  # it is about to stop
         super().on_headers_complete()
+        self._head_bytes = 0
         self.headers = []  # what trailers join: they came past whoever checked the header (RFC 9110, section 6.5.1)
         if self._ending.closing and self.cycle is not None:
             self.cycle.keep_alive = False
 
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body; whatever stood before it has been read."""
+        self._head_bytes = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """Here ends the request, unless it has to be read once more."""
+        self._head_bytes = 0
         if not self.parser.should_upgrade():
             super().on_message_complete()
 

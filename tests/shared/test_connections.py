@@ -7,6 +7,7 @@ from http.client import HTTPResponse
 import pytest
 
 from dev.fleet import Fleet
+from shared.connections import MAX_HEAD_BYTES
 from tests.support import PASSWORD, Api
 
 
@@ -49,3 +50,34 @@ def test_an_offer_of_another_protocol_is_passed_over(protocol: str, pieces: int,
         assert status == 200 and json.loads(answer)["access_token"]
         connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
         assert answer_of(connection) == (200, b'{"status":"alive"}')
+
+
+GET, POST = b"GET /health/live HTTP/1.1\r\nHost: x\r\n", b"POST /auth/login HTTP/1.1\r\nHost: x\r\n"
+CHUNKED = POST + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begun", "more"),
+    [
+        (GET + b"X-Long: ", b"x" * 1_000),
+        (GET, b"X-Short: x\r\n" * 100),
+        (CHUNKED + b"2\r\n{}\r\n0\r\n", b"X-Trailer: x\r\n" * 100),
+        (CHUNKED + b"2;", b"x" * 1_000),
+    ],
+    ids=["one header", "many headers", "trailers", "chunk extension"],
+)
+def test_a_head_without_end_is_refused(begun: bytes, more: bytes, fleet: Fleet) -> None:
+    sent, answer = 0, b""
+    with connect(fleet.urls["auth"]) as connection:
+        connection.sendall(begun)
+        connection.settimeout(0.001)
+        while not answer and sent < 20 * MAX_HEAD_BYTES:
+            try:
+                sent += connection.send(more)
+                answer = connection.recv(65_536)
+            except TimeoutError:
+                continue
+            except ConnectionError:  # it has hung up on what we were still sending
+                break
+    assert MAX_HEAD_BYTES <= sent + len(begun) < 10 * MAX_HEAD_BYTES
+    assert not answer or (answer.startswith(b"HTTP/1.1 400 ") and b'"code":"bad_request"' in answer)
