@@ -36,6 +36,7 @@ TEXTS = {
     "number": "9" * 400,
 }
 RAW_VALUES = {
+    "heap of marks": '"' + MARKER + "\u0301" * 50_000 + "\u0316" * 50_000 + '"',
     "lone surrogate": f'"{MARKER}\\ud800"',
     "NaN": "NaN",
     "Infinity": "-Infinity",
