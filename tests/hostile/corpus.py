@@ -38,6 +38,7 @@ TEXTS = {
 RAW_VALUES = {
     "heap of marks": '"' + MARKER + "\u0301" * 50_000 + "\u0316" * 50_000 + '"',
     "lone surrogate": f'"{MARKER}\\ud800"',
+    "lone surrogates": '"' + "\\ud800" * 2_000 + '"',
     "NaN": "NaN",
     "Infinity": "-Infinity",
     "1e999": "1e999",

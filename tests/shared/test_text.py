@@ -65,6 +65,7 @@ def test_what_looks_like_a_separator_in_a_licence_is_one_or_is_left_out(separato
 def test_a_password_is_composed_but_never_trimmed() -> None:
     assert TypeAdapter(Password).validate_python(" Jose\u0301 ") == " José "
     assert not accepts(Password, "nul\x00")
+    assert not accepts(Password, "\ud800" * 1_001), "however long it is"
 
 
 @given(st.text())
