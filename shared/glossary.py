@@ -156,7 +156,7 @@ TERMS: Terms = {
     "title": Term("The status in words.", "Conflicto"),
     "detail": Term("One sentence for people, in the language of the request.", "Ya existe una cuenta con ese correo."),
     "instance": Term("The path of the request.", "/api/v1/patients"),
-    "errors": Term("Each invalid field; with 422 only."),
+    "errors": Term("Each invalid field, 1,000 at most; with 422 only."),
     "field": Term("The field's path.", "contact_email.email_address"),
     "FieldProblem.code": Term("The kind of error, stable, for programs.", "required"),
 }
