@@ -8,7 +8,7 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from httptools import HttpParserError, HttpParserUpgrade
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -83,7 +83,11 @@ class BoundedConnection(HttpToolsProtocol):
             if self._head_bytes > MAX_HEAD_BYTES:
                 raise HttpParserError
         except HttpParserUpgrade as stopped:
-            self.data_received(self._head_without_offer() + data[stopped.args[0] :])
+            once_more = self._head_without_offer() + data[stopped.args[0] :]
+            # Another parser, as uvicorn's: this one reads nothing more if the request is the connection's last.
+            self.parser = HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self.data_received(once_more)
         except HttpParserError:
             self.logger.warning("Invalid HTTP request received.")
             self.send_400_response("")

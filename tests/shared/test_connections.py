@@ -52,6 +52,18 @@ def test_an_offer_of_another_protocol_is_passed_over(protocol: str, pieces: int,
         assert answer_of(connection) == (200, b'{"status":"alive"}')
 
 
+@pytest.mark.parametrize(("version", "connection"), [("1.1", "close, Upgrade"), ("1.0", "Upgrade")])
+def test_an_offer_with_the_last_request_of_a_connection_is_passed_over_too(
+    version: str, connection: str, fleet: Fleet
+) -> None:
+    head = f"POST /auth/verify-token HTTP/{version}\r\nHost: x\r\nConnection: {connection}\r\nUpgrade: h2c\r\n"
+    with connect(fleet.urls["auth"]) as last:
+        last.sendall(head.encode() + b"Content-Length: 2\r\n\r\n{}")
+        status, answer = answer_of(last)
+        assert (status, json.loads(answer)["valid"]) == (200, False)
+        assert last.recv(1) == b"", "the connection ends"
+
+
 GET, POST = b"GET /health/live HTTP/1.1\r\nHost: x\r\n", b"POST /auth/login HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = POST + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 
