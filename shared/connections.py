@@ -8,6 +8,7 @@ import asyncio
 from functools import partial
 from typing import Any
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -21,9 +22,12 @@ from .rendering import bare
 from .settings import Settings
 from .shutdown import Ending
 
+# Of a request's line and headers together, or of what comes between the parts of its body and after it.
+MAX_HEAD_BYTES = 65_536
+
 
 class BoundedConnection(HttpToolsProtocol):
-    """One connection. `MAX_CONNECTIONS`, `HEADER_TIMEOUT_SECONDS` and `SEND_TIMEOUT_SECONDS` bound it.
+    """One connection. `MAX_CONNECTIONS`, `HEADER_TIMEOUT_SECONDS`, `SEND_TIMEOUT_SECONDS`, MAX_HEAD_BYTES bound it.
 
     Past the number, the connection that has waited longest for a request is closed in favour of the new one: a
     monitor gets through while somebody holds connections open. If all are at work, the new one is closed.
@@ -43,6 +47,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._idle_since = self.loop.time()
         self._header_timer: asyncio.TimerHandle | None = None
         self._send_timer: asyncio.TimerHandle | None = None
+        self._head_bytes = 0  # which the parser keeps until it has all of them, give or take what came at once
 
     @property
     def _at_work(self) -> bool:
@@ -64,10 +69,28 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Start the clock with the first byte of a request after the first one."""
+        """Start the clock with the first byte of a request after the first one; as uvicorn, but for an `Upgrade`.
+
+        That offer is passed over (RFC 9110, section 7.8). The parser stops at it and would take the body for another
+        protocol's: so it gets the request once more, without the offer.
+        """
         if self._header_timer is None and not self._at_work:
             self._await_header()
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._head_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                raise HttpParserError
+        except HttpParserUpgrade as stopped:
+            once_more = self._head_without_offer() + data[stopped.args[0] :]
+            # Another parser, as uvicorn's: this one reads nothing more if the request is the connection's last.
+            self.parser = HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self.data_received(once_more)
+        except HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            self.send_400_response("")
 
     def on_headers_complete(self) -> None:
         """Stop the clock; the body has one of its own."""
@@ -76,9 +99,26 @@ class BoundedConnection(HttpToolsProtocol):
         version, hosts = self.parser.get_http_version(), sum(name == b"host" for name, _ in self.headers)
         if version not in ("1.0", "1.1") or hosts > 1 or (version == "1.1" and not hosts):
             raise ValueError("no HTTP/1.1")  # to the parser it is what can't be parsed (RFC 9112, section 3.2)
+        if self.parser.get_method() == b"CONNECT":
+            raise ValueError("no proxy")
+        if self.parser.should_upgrade():
+            return  # it is about to stop
         super().on_headers_complete()
+        self._head_bytes = 0
+        self.headers = []  # what trailers join: they came past whoever checked the header (RFC 9110, section 6.5.1)
         if self._ending.closing and self.cycle is not None:
             self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body; whatever stood before it has been read."""
+        self._head_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Here ends the request, unless it has to be read once more."""
+        self._head_bytes = 0
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Be idle again."""
@@ -134,6 +174,12 @@ class BoundedConnection(HttpToolsProtocol):
         self.transport.write(b"\r\n".join([*head, b"", body]))
         if hang_up:
             self.transport.close()
+
+    def _head_without_offer(self) -> bytes:
+        version = self.parser.get_http_version().encode()
+        lines = [b" ".join((self.parser.get_method(), self.url, b"HTTP/" + version))]
+        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
 
     def shutdown(self) -> None:
         """Called when nobody can connect any more. A request may be on its way to an idle connection: let it come.

@@ -7,6 +7,8 @@ import re
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
+from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 ASSETS = "/static-offline-docs"
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
@@ -14,6 +16,8 @@ _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 def add_page(app: FastAPI, origins: list[str]) -> None:
     """Serve `/docs`; its requests may go to this service and to `origins`."""
+    assets = next(route for route in app.routes if isinstance(route, Mount))
+    assets.app = _whole(assets.app)
 
     @app.get("/docs", include_in_schema=False)
     async def show_docs(request: Request) -> HTMLResponse:
@@ -27,6 +31,16 @@ def add_page(app: FastAPI, origins: list[str]) -> None:
         )
         page.headers["Content-Security-Policy"] = _policy(bytes(page.body).decode(), origins)
         return page
+
+
+def _whole(assets: ASGIApp) -> ASGIApp:
+    """The assets without parts of them: what is no range of theirs they would refuse in plain text."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [header for header in scope["headers"] if header[0] != b"range"]
+        await assets({**scope, "headers": headers}, receive, send)
+
+    return serve
 
 
 def _policy(page: str, origins: list[str]) -> str:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 PROBLEM_TYPE = "https://predicthealth.dev/problems/"
+# Fields that one answer names: of the smallest, a body of 1 MiB has 90,000.
+MOST_ERRORS = 1_000
 
 TITLES = {
     400: ("Solicitud incorrecta", "Bad request"),
@@ -285,14 +287,14 @@ class UnsupportedMediaType(Problem):
 
 
 class ValidationFailed(Problem):
-    """A body or a parameter that breaks the rules; `errors` names each field."""
+    """A body or a parameter that breaks the rules; `errors` names each field, the first MOST_ERRORS of them."""
 
     status, code = 422, "validation_failed"
     es = "Hay datos que no son válidos. Revise los campos indicados."
     en = "Some of the data is not valid. Please check the fields named."
 
     def __init__(self, *errors: FieldError) -> None:
-        super().__init__(errors=errors)
+        super().__init__(errors=errors[:MOST_ERRORS])
 
 
 class FieldRejected(Problem):

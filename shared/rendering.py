@@ -68,7 +68,7 @@ async def _render_validation(request: Request, exc: Exception) -> Response:
     findings = exc.errors()
     if any(finding["type"] == "json_invalid" for finding in findings):
         return problem_response(request, errors.MalformedJson())
-    return problem_response(request, errors.ValidationFailed(*field_errors(findings)))
+    return problem_response(request, errors.ValidationFailed(*field_errors(findings[: errors.MOST_ERRORS])))
 
 
 async def _render_http(request: Request, exc: Exception) -> Response:

@@ -10,12 +10,15 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 _ALLOWED_CONTROLS = "\n\t"
 _LONGEST_NORMALISED_PASSWORD = 1_000
+# More marks on one letter are no text (UAX #15, Stream-Safe Text Format), and a megabyte of them takes minutes to sort.
+_MOST_MARKS = 30
 
 
 def clean(value: Any) -> Any:
-    """Trim and normalise a string; refuse control characters and lone surrogates: neither is text."""
+    """Trim and normalise a string; refuse control characters, lone surrogates and heaps of marks: these are no text."""
     if not isinstance(value, str):
         return value
+    _check_marks(value)
     return check_characters(unicodedata.normalize("NFC", value).strip())
 
 
@@ -24,6 +27,14 @@ def check_characters(value: str) -> str:
     if any(unicodedata.category(c) in ("Cc", "Cs") and c not in _ALLOWED_CONTROLS for c in value):
         raise PydanticCustomError("text_characters", "contains control characters")
     return value
+
+
+def _check_marks(value: str) -> None:
+    marks = 0
+    for character in value:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks > _MOST_MARKS:
+            raise PydanticCustomError("string_unicode", "has too many marks on one letter")
 
 
 def _plain_separators(value: Any) -> Any:
@@ -42,10 +53,9 @@ def _email(value: str) -> str:
 
 
 def _password(value: str) -> str:
+    check_characters(value)
     # Past the length rule in any form, and normalising takes time that grows with the square: left as it is.
-    if len(value) > _LONGEST_NORMALISED_PASSWORD:
-        return value
-    return check_characters(unicodedata.normalize("NFC", value))
+    return value if len(value) > _LONGEST_NORMALISED_PASSWORD else unicodedata.normalize("NFC", value)
 
 
 # What `clean` admits, in the words of JSON Schema (ECMA-262); the second one says that it is not blank, too.

@@ -75,10 +75,14 @@ def read_refresh_token(token: str, key: str) -> RefreshToken:
         raw = base64.b64decode(token.removeprefix(_PREFIX).encode("ascii"), altchars=b"-_", validate=True)
     except ValueError as exc:
         raise InvalidToken from exc
-    content, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
-    if not token.startswith(_PREFIX) or len(content) != 20 or not hmac.compare_digest(mac, _mac(key, content)):
+    content = raw[:-_MAC_BYTES]
+    if len(content) != 20:
         raise InvalidToken
-    return RefreshToken(UUID(bytes=content[:16]), int.from_bytes(content[16:]))
+    read = RefreshToken(UUID(bytes=content[:16]), int.from_bytes(content[16:]))
+    # The whole text is compared: base64 has more than one for the same bytes.
+    if not hmac.compare_digest(token, issue_refresh_token(key, read.session_id, read.generation)):
+        raise InvalidToken
+    return read
 
 
 def issue_activation_token(key: str, user_id: UUID, expires_at: int) -> str:

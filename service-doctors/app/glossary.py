@@ -12,7 +12,7 @@ GLOSSARY = Glossary(
         "today_appointments": Term("Today's appointments, in the institution's time zone, without cancelled ones.", 6),
         "pending_reviews": Term("The doctor's patients whose validation is `pending`.", 3),
         "license_status": Term("What became of the licence's verification."),
-        "specialty_id": Term("The specialty's id, of `/api/v1/specialties`."),
+        "specialty_id": Term("The specialty's id, of `/api/v1/specialties`.", "d350a563-e9cc-5441-ad3a-01873a66e59e"),
         "Specialty.name": Term("The specialty's name.", "Cardiología"),
         "Specialty.category": Term("The field of medicine that it belongs to.", "Medicina interna"),
         "DoctorStatusChange.field": Term("Which status changed."),

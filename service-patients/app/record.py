@@ -5,7 +5,7 @@ from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from shared import audit, etag, idempotency
@@ -44,6 +44,11 @@ TermName = Annotated[
 ]
 
 
+def _example(**fields: Any) -> ConfigDict:
+    # Those of all fields together would name the item twice.
+    return ConfigDict(json_schema_extra={"examples": [fields], "minProperties": 1})
+
+
 class ConditionFields(Body):
     """What is said about a condition."""
 
@@ -55,12 +60,18 @@ class ConditionFields(Body):
 class NewCondition(ConditionFields):
     """A condition of the catalogue by its id, or any by its name."""
 
+    model_config = _example(
+        condition_id=3, name=None, diagnosis_date="2024-05-17", abatement_date="2024-06-17", notes="Leve."
+    )
+
     condition_id: CatalogueId | None = None
     name: TermName | None = None
 
 
 class ConditionUpdate(ConditionFields, Update):
     """Any subset of a condition's fields."""
+
+    model_config = _example(name="Asma", diagnosis_date="2024-05-17", abatement_date="2024-06-17", notes="Leve.")
 
     condition_id: CatalogueId = ABSENT
     name: TermName = ABSENT
@@ -78,12 +89,20 @@ class MedicationFields(Body):
 class NewMedication(MedicationFields):
     """A medication of the catalogue by its id, or any by its name."""
 
+    model_config = _example(
+        medication_id=3, name=None, dosage="1 g", frequency="diario", start_date="2024-05-17", status="active"
+    )
+
     medication_id: CatalogueId | None = None
     name: TermName | None = None
 
 
 class MedicationUpdate(MedicationFields, Update):
     """Any subset of a medication's fields."""
+
+    model_config = _example(
+        name="Metformina", dosage="1 g", frequency="diario", start_date="2024-05-17", status="active"
+    )
 
     medication_id: CatalogueId = ABSENT
     name: TermName = ABSENT
@@ -99,12 +118,16 @@ class AllergyFields(Body):
 class NewAllergy(AllergyFields):
     """An allergy of the catalogue by its id, or any by its name."""
 
+    model_config = _example(allergy_id=3, name=None, severity="mild", reaction_description="Urticaria")
+
     allergy_id: CatalogueId | None = None
     name: TermName | None = None
 
 
 class AllergyUpdate(AllergyFields, Update):
     """Any subset of an allergy's fields."""
+
+    model_config = _example(name="Penicilina", severity="mild", reaction_description="Urticaria")
 
     allergy_id: CatalogueId = ABSENT
     name: TermName = ABSENT
@@ -120,12 +143,16 @@ class FamilyHistoryFields(Body):
 class NewFamilyHistory(FamilyHistoryFields):
     """A relative's condition of the catalogue by its id, or any by its name."""
 
+    model_config = _example(condition_id=3, name=None, relative_type="mother", notes="Desde los 50 años.")
+
     condition_id: CatalogueId | None = None
     name: TermName | None = None
 
 
 class FamilyHistoryUpdate(FamilyHistoryFields, Update):
     """Any subset of the fields of a relative's condition."""
+
+    model_config = _example(name="Asma", relative_type="mother", notes="Desde los 50 años.")
 
     condition_id: CatalogueId = ABSENT
     name: TermName = ABSENT

@@ -1,6 +1,7 @@
 """Access tokens and refresh tokens: what they carry, and that only what the auth service issued is one."""
 
 import base64
+import string
 import time
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -118,7 +119,9 @@ def test_a_forged_refresh_token_is_refused(keys: SigningKeys) -> None:
     token = issue_refresh_token(KEY, SESSION, 7)
     raw = base64.urlsafe_b64decode(token.removeprefix("rt."))
     flipped = [raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :] for place in range(len(raw))]
+    alike = [f"{token[:-3]}{last}==" for last in string.ascii_letters if last != token[-3]]
     for other in (
+        *alike,
         *("", "rt.", token.removeprefix("rt."), "rt." + token, token[:-1], token + "A", token + "=", token + "\n"),
         *("RT." + token.removeprefix("rt."), token + " ", "rt.\ud800", "rt.ñ", "rt." + "A" * 1_000, issued(keys)),
         *("rt." + base64.urlsafe_b64encode(changed).decode() for changed in flipped),

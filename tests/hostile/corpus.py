@@ -36,7 +36,9 @@ TEXTS = {
     "number": "9" * 400,
 }
 RAW_VALUES = {
+    "heap of marks": '"' + MARKER + "\u0301" * 50_000 + "\u0316" * 50_000 + '"',
     "lone surrogate": f'"{MARKER}\\ud800"',
+    "lone surrogates": '"' + "\\ud800" * 2_000 + '"',
     "NaN": "NaN",
     "Infinity": "-Infinity",
     "1e999": "1e999",
@@ -106,6 +108,8 @@ class Operation:
     def _example(self, schema: dict[str, Any], ids: Mapping[str, str]) -> Any:
         schema = (schema.get("anyOf") or schema.get("oneOf") or [schema])[0]
         model = self._schemas[schema["$ref"].rpartition("/")[2]]
+        if "examples" in model:
+            return model["examples"][0]
         return {name: ids.get(name, inner["examples"][0]) for name, inner in model["properties"].items()}
 
     def target(self, query: str | None = None, **path_parameters: str) -> str:

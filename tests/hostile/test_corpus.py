@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from psycopg2.extras import RealDictCursor
 
@@ -84,6 +85,18 @@ def test_no_hostile_request_harms(service: str, api: Api, owner: RealDictCursor)
     assert {row["what"]: row["count"] for row in owner.fetchall()} == dict.fromkeys(
         ("contact of nobody", "person without e-mail", "person without account"), 0
     )
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_the_attacks_spoil_is_valid(service: str, api: Api) -> None:
+    """Else it would be refused for that, whatever an attack does to it; it is what `/docs` fills in, too."""
+    victims = Victims(api)
+    every = [operation for operation in operations(document(service), victims.ids) if operation.takes_json]
+    for operation in every:
+        headers = {"Authorization": f"Bearer {victims.token(operation)}"}
+        url = api.urls[service] + operation.target()
+        answer = httpx.request(operation.method, url, json=operation.body, headers=headers, timeout=20, verify=False)
+        assert answer.status_code not in (400, 422), f"{operation.method} {operation.path}: {answer.text}"
 
 
 async def _send_all(

@@ -20,6 +20,7 @@ BROKEN = {
     "version_2": b"GET /health HTTP/2.0\r\nHost: x\r\n\r\n",
     "no_host": b"GET /health HTTP/1.1\r\nX-A: secreto\r\n\r\n",
     "two_hosts": b"GET /health HTTP/1.1\r\nHost: x\r\nHost: secreto\r\n\r\n",
+    "a_proxy's": b"CONNECT secreto:443 HTTP/1.1\r\nHost: secreto:443\r\n\r\n",
     "unknown_method": b"SECRETO /health HTTP/1.1\r\nHost: x\r\n\r\n",
     "two_lengths": LOGIN + b"Content-Length: 2\r\nContent-Length: 7\r\n\r\n{}",
     "negative_length": LOGIN + b"Content-Length: -2\r\n\r\n{}",

@@ -241,3 +241,12 @@ def test_a_path_of_its_own_is_not_an_id_for_other_methods(api: Api) -> None:
     answer = api.admin.doctors.put("/api/v1/doctors/statistics", json={})
     assert_problem(answer, 405, "method_not_allowed")
     assert answer.headers["allow"] == "GET"
+
+
+def test_an_answer_names_no_more_than_a_thousand_fields(api: Api) -> None:
+    """A body of 1 MiB has room for 90,000 that do not exist, and an answer that named them all would take 7 MiB."""
+    body = {f"colour_{number}": 1 for number in range(3_000)}
+    fields = [error["field"] for error in api.anonymous.auth.post("/auth/login", json=body).json()["errors"]]
+    assert len(fields) == 1_000 and {"email", "password"} <= set(fields)
+    query = "&".join(f"q{number}" for number in range(3_000))
+    assert len(api.anonymous.auth.get(f"/health?{query}").json()["errors"]) == 1_000

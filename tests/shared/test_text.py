@@ -23,6 +23,13 @@ def test_what_is_no_name_is_refused(value: object) -> None:
     assert not accepts(Name, value)
 
 
+def test_a_letter_has_thirty_marks_at_most() -> None:
+    """To sort them takes time that grows with the square of their number: minutes for a body of a megabyte."""
+    marks = "\u0323\u0301" * 15
+    assert accepts(Name, f"a{marks}b{marks}")
+    assert not accepts(Name, f"a{marks}\u0301")
+
+
 @pytest.mark.parametrize("value", ["ana@clinica.mx", "a.b+c@example.com", "josé@ejemplo.mx"])
 def test_an_email_address_is_accepted(value: str) -> None:
     assert accepts(Email, value)
@@ -58,6 +65,7 @@ def test_what_looks_like_a_separator_in_a_licence_is_one_or_is_left_out(separato
 def test_a_password_is_composed_but_never_trimmed() -> None:
     assert TypeAdapter(Password).validate_python(" Jose\u0301 ") == " José "
     assert not accepts(Password, "nul\x00")
+    assert not accepts(Password, "\ud800" * 1_001), "however long it is"
 
 
 @given(st.text())
