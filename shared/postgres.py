@@ -171,7 +171,8 @@ class Database:
                 async with self._connection() as connection:
                     return await connection.run(statement, parameters, rows=True)
             except DatabaseUnavailable as exc:
-                if last_try or not isinstance(exc.__cause__, _AGAIN):
+                # What ran out of time is one of psycopg2's operational errors, too.
+                if last_try or isinstance(exc.__cause__, _OUT_OF_TIME) or not isinstance(exc.__cause__, _AGAIN):
                     raise
         raise AssertionError("unreachable")
 
