@@ -21,7 +21,7 @@ from psycopg2 import sql
 from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, connection, set_wait_callback
 from tqdm import tqdm
 
-from dev import ROOT, FleetError, archive, clients, sessions
+from dev import ROOT, FleetError, archive, clients, path_of, sessions
 from dev.archive import PIECE_BYTES, Part
 from dev.fleet import is_running, lock
 from dev.processes import end_survivors, find_survivors
@@ -58,7 +58,7 @@ def run(arguments: Sequence[str]) -> int:
         if names[0] == "-":
             write_to_pipe(servers)
         else:
-            write_file(servers, Path(names[0]).expanduser(), overwrite="--force" in arguments)
+            write_file(servers, path_of(names[0]), overwrite="--force" in arguments)
     say("It holds health data. Keep it encrypted, for instance: ./fleet backup - | age -r RECIPIENT > FILE.age")
     say(f"Not in it: secrets.env and jwt-key*.pem of {data_dir}. Keep them elsewhere;")
     say("a fleet with other ones works with the same data, but everybody logs in anew.")

@@ -22,7 +22,7 @@ from psycopg2.extensions import connection
 
 from database import audit, migrate
 from database.roles import SERVICES, password_variable
-from dev import FleetError, archive, clients, sessions
+from dev import FleetError, archive, clients, path_of, sessions
 from dev.archive import PIECE_BYTES, Part
 from dev.backup import (
     DATABASE_PART,
@@ -83,7 +83,7 @@ def opened(name: str) -> Iterator[tuple[IO[bytes], str]]:
                 copy.seek(0)
                 yield copy, "standard input"
         else:
-            with open(Path(name).expanduser(), "rb") as file:
+            with open(path_of(name), "rb") as file:
                 yield file, name
     except OSError as error:
         raise FleetError(f"can't read {name}: {reason(error)}") from error

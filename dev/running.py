@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dev import ROOT, FleetError
+from dev import ROOT, FleetError, path_of
 from dev.fleet import is_running
 from dev.services import service_environment
 from dev.settings import SERVICE_FOLDERS, data_dir_of, load_secrets, make_data_dir, read_env_file
@@ -28,7 +28,7 @@ def import_directory(arguments: Sequence[str]) -> int:
     """Load a directory with the layout of the samples."""
     if len(arguments) != 1:
         raise FleetError("usage: ./fleet import DIR")
-    directory = Path(arguments[0]).expanduser()
+    directory = path_of(arguments[0])
     if not directory.is_dir():
         raise FleetError(f"{directory} is not a directory")
     return run_importer(directory)
@@ -53,7 +53,7 @@ def activations(arguments: Sequence[str]) -> int:
     """Write an activation token for each account of the running fleet that has no password to a new file."""
     if len(arguments) != 1:
         raise FleetError("usage: ./fleet activations FILE")
-    return run_service_command("auth", ["activations", str(Path(arguments[0]).expanduser().absolute())])
+    return run_service_command("auth", ["activations", str(path_of(arguments[0]).absolute())])
 
 
 def scores(arguments: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev import ROOT, FleetError
+from dev import ROOT, FleetError, path_of
 
 SERVICE_FOLDERS = {
     "auth": "auth-jwt-service",
@@ -41,7 +41,7 @@ _given_ports: set[int] = set()
 
 def data_dir_of(environ: Mapping[str, str]) -> Path:
     """Return the directory that holds everything that a fleet keeps: databases, secrets, logs."""
-    return Path(environ.get("PREDICTHEALTH_DATA_DIR") or ROOT / ".predicthealth").expanduser().absolute()
+    return path_of(environ.get("PREDICTHEALTH_DATA_DIR") or str(ROOT / ".predicthealth")).absolute()
 
 
 def ports_of(environ: Mapping[str, str]) -> dict[str, int]:

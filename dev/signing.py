@@ -4,7 +4,10 @@ import base64
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+
+from dev import FleetError
 
 CURRENT, PREVIOUS = "jwt-key.pem", "jwt-key.previous.pem"
 ED25519_HEADER = bytes.fromhex("302e020100300506032b657004220420")
@@ -22,17 +25,27 @@ def key_files(data_dir: Path) -> Mapping[str, str]:
 
 def rotate(data_dir: Path) -> None:
     """Make a new current key; what was the current one becomes the previous one, which is still accepted."""
-    if (data_dir / CURRENT).exists():
+    made = write_key(data_dir / CURRENT)
+    with suppress(FileNotFoundError):
         (data_dir / CURRENT).replace(data_dir / PREVIOUS)
-    make_key(data_dir / CURRENT)
+    made.replace(data_dir / CURRENT)
 
 
 def make_key(path: Path) -> None:
     """Write a new private key that only its owner may read."""
+    write_key(path).replace(path)
+
+
+def write_key(path: Path) -> Path:
+    """Write a new private key beside `path`, whose name it is to take; its place."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
-        file.write(new_key())
-    temporary.replace(path)
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+            file.write(new_key())
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise FleetError(f"can't write {path}: {(error.strerror or str(error)).lower()}") from error
+    return temporary
 
 
 def new_key() -> str:

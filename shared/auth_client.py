@@ -47,6 +47,20 @@ class _PasswordRefused(errors.ValidationFailed):
         return super().document(language, instance, request_id) | named
 
 
+class _Transport(httpx.AsyncHTTPTransport):
+    """httpx's own, for which a connection that ends just as it opens is one that failed.
+
+    anyio asks that connection's socket for its addresses, and uvloop has none any more.
+    """
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request. Raises NetworkError for an AttributeError, all others as httpx does."""
+        try:
+            return await super().handle_async_request(request)
+        except AttributeError as exc:
+            raise httpx.NetworkError("the connection ended") from exc
+
+
 class AuthClient:
     """Calls the auth service as `service`, with the request id, language and end user of the request under way.
 
@@ -63,7 +77,7 @@ class AuthClient:
             # Retries connecting only: a request that may have been received is never sent again. As many connections as
             # there are calls (MAX_REQUESTS_ASIDE bounds these): the question for a sign of life must find one. An idle one
             # is given up long before the 5 s after which the auth service ends it: a request that meets that end is lost.
-            transport=httpx.AsyncHTTPTransport(
+            transport=_Transport(
                 # Without TLS there is no certificate: the 2.7 MB of roots that they are checked against stay unread.
                 verify=httpx.URL(settings.auth_service_url).scheme != "http",
                 retries=1,

@@ -11,7 +11,6 @@ import jwt
 from .errors import AuthUnavailable
 
 REFRESH_SECONDS = 60  # an unknown key id asks the auth service again, at most this often
-RETRY_SECONDS = 1  # while there is no key at all
 
 
 class VerificationKeys(Protocol):
@@ -60,11 +59,12 @@ class PublishedKeys:
         return self._keys.get(key_id)
 
     async def _refresh(self) -> None:
+        came = time.monotonic()
         async with self._lock:
-            pause = REFRESH_SECONDS if self._keys else RETRY_SECONDS
-            if time.monotonic() - self._asked_at >= pause:
+            # While there is no key at all, everybody asks who has not waited here for another one's answer.
+            if self._asked_at < (came - REFRESH_SECONDS if self._keys else came):
                 await self._load()
-                self._asked_at = time.monotonic()  # afterwards: who waited here meanwhile does not ask once more
+                self._asked_at = time.monotonic()
         if not self._keys:
             raise AuthUnavailable
 

@@ -113,7 +113,9 @@ class Database:
         yield gauge(f"{prefix}_waiting", "Requests that wait for a connection.", self._waiting)
 
     async def ping(self) -> None:
-        """Ask the server for an answer, in 2 s at most and past the queue: a busy pool is no sign that it is down.
+        """Ask whether the server takes writes, in 2 s at most and past the queue: a busy pool is no sign of a fault.
+
+        One that only reads, as a standby, is one: whatever is about a person is audited.
 
         Who asks while another one does gets the same answer, so that any number of monitors cost one connection.
         """
@@ -125,7 +127,10 @@ class Database:
         try:
             async with asyncio.timeout(_PING_SECONDS):
                 connection = await self._opened()
-                await connection.run("SELECT 1", None, rows=True)
+                (row,) = (await connection.run("SHOW transaction_read_only", None, rows=True)).rows
+                if row["transaction_read_only"] == "on":
+                    self._suspect(connection)
+                    raise DatabaseUnavailable
                 self._idle.append(connection)
         except (psycopg2.Error, TimeoutError) as exc:
             raise DatabaseUnavailable from exc
@@ -171,7 +176,8 @@ class Database:
                 async with self._connection() as connection:
                     return await connection.run(statement, parameters, rows=True)
             except DatabaseUnavailable as exc:
-                if last_try or not isinstance(exc.__cause__, _AGAIN):
+                # What ran out of time is one of psycopg2's operational errors, too.
+                if last_try or isinstance(exc.__cause__, _OUT_OF_TIME) or not isinstance(exc.__cause__, _AGAIN):
                     raise
         raise AssertionError("unreachable")
 

@@ -2,8 +2,9 @@
 
 `session:{id}` is a hash (whose, since when, until when, from which device, how often refreshed);
 `sessions-of:{user_id}` is the set of a user's session ids by age. Neither holds a credential. `wrote:{user_id}` is
-there for as long as a replica of the database may not show what the user has written. Times are Unix seconds of the
-Redis server's clock, so that the services' clocks need not agree.
+there for as long as a replica of the database may not show what the user has written, `ended:{call}` while the client
+may repeat a call that has ended sessions. Times are Unix seconds of the Redis server's clock, so that the services'
+clocks need not agree.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from .tokens import AccessToken
 
 # From a request's arrival to the commit of what it writes; generous.
 LONGEST_WRITE_SECONDS = 30
+_REPEATED_SECONDS = 60  # more than the client may take to run a script again
 
 # One script each, so that no crash leaves a session that its user's set does not know. Each may run twice (the client
 # repeats one whose answer was lost) with the effect of once.
@@ -81,12 +83,19 @@ return {'refreshed', tostring(generation), tostring(refreshed_at),
         tostring(math.min(refreshed_at + tonumber(ARGV[2]), tonumber(found[1])))}
 """
 )
+# Of the two that follow, a second run would find nothing to end: it tells what the first one did.
 _END = """
+local before = redis.call('GET', KEYS[2])
+if before then return tonumber(before) end
 local user_id = redis.call('HGET', KEYS[1], 'user_id')
 if user_id then redis.call('ZREM', 'sessions-of:' .. user_id, ARGV[1]) end
-return redis.call('DEL', KEYS[1])
+local ended = redis.call('DEL', KEYS[1])
+if ended > 0 then redis.call('SET', KEYS[2], ended, 'EX', ARGV[2]) end
+return ended
 """
 _END_ALL = """
+local before = redis.call('GET', KEYS[2])
+if before then return tonumber(before) end
 local ended = 0
 for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
     if id ~= ARGV[1] then
@@ -94,6 +103,7 @@ for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
         redis.call('ZREM', KEYS[1], id)
     end
 end
+if ended > 0 then redis.call('SET', KEYS[2], ended, 'EX', ARGV[2]) end
 return ended
 """
 _LIST = (
@@ -253,12 +263,17 @@ class Sessions:
     async def end(self, session_id: UUID) -> bool:
         """End one session; False when it had ended already."""
         with redis_client.available():
-            return bool(await self._end(keys=[f"session:{session_id}"], args=[str(session_id)]))
+            return bool(await self._end(*_once(f"session:{session_id}", str(session_id))))
 
     async def end_all(self, user_id: UUID, keep: UUID | None = None) -> int:
         """End every session of a user, but `keep`; how many there were."""
         with redis_client.available():
-            return int(await self._end_all(keys=[f"sessions-of:{user_id}"], args=[str(keep or "")]))
+            return int(await self._end_all(*_once(f"sessions-of:{user_id}", str(keep or ""))))
+
+
+def _once(key: str, argument: str) -> tuple[list[str], list[str]]:
+    """The keys and arguments of a call that ends sessions, and that the client may run again."""
+    return [key, f"ended:{uuid4()}"], [argument, str(_REPEATED_SECONDS)]
 
 
 def _time(seconds: str | int) -> datetime:

@@ -202,7 +202,11 @@ def test_a_backup_is_its_owners_alone_and_not_overwritten(fleet: Fleet, backup: 
 
 @pytest.mark.parametrize(
     ("target", "said"),
-    [("/dev/null", "/dev/null exists and is no file"), ("/nowhere/it", "can't write /nowhere/it: no such file")],
+    [
+        ("/dev/null", "/dev/null exists and is no file"),
+        ("/nowhere/it", "can't write /nowhere/it: no such file"),
+        ("~nobody-of-this-name/it", "~nobody-of-this-name/it is no path"),
+    ],
 )
 def test_a_place_that_takes_no_backup_is_one_line(fleet: Fleet, target: str, said: str) -> None:
     assert refuse(fleet.data_dir, "backup", target, "--force").startswith(said)

@@ -45,6 +45,13 @@ def test_a_mistyped_verb_is_one_line_with_the_nearest() -> None:
     assert shown.stderr == "fleet: there is no verb chek (did you mean check?); ./fleet help lists them\n"
 
 
+@pytest.mark.parametrize("verb", ["restore", "import", "activations"])
+def test_a_path_in_the_home_of_nobody_is_one_line(verb: str) -> None:
+    shown = run(verb, "~nobody-of-this-name/it")
+    assert shown.returncode == 1
+    assert shown.stderr == "fleet: ~nobody-of-this-name/it is no path: nobody of that name has a home here\n"
+
+
 def test_an_old_python_is_told_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     namespace: dict[str, object] = {"__name__": "fleet", "__file__": str(ROOT / "fleet")}
     exec(compile((ROOT / "fleet").read_text(encoding="utf-8"), "fleet", "exec"), namespace)

@@ -1,9 +1,11 @@
 """`./fleet keys rotate` and `./fleet audit verify`: what they do, and what they refuse."""
 
 import os
+import resource
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,10 @@ from dev.settings import make_data_dir
 from dev.signing import CURRENT, PREVIOUS, key_files
 
 
-def run(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a verb to its end."""
+def run(
+    data_dir: Path, *arguments: str, before: Callable[[], object] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a verb to its end; `before` runs in its process first."""
     return subprocess.run(
         [sys.executable, "-m", "dev", *arguments],
         cwd=ROOT,
@@ -24,6 +28,7 @@ def run(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=60,
         check=False,
+        preexec_fn=before,
     )
 
 
@@ -50,6 +55,16 @@ def test_a_rotation_makes_a_new_key_and_keeps_the_one_before_alone(tmp_path: Pat
     assert {stat.S_IMODE((data_dir / name).stat().st_mode) for name in (CURRENT, PREVIOUS)} == {0o600}
     assert {path.name for path in data_dir.glob("*.pem*")} == {CURRENT, PREVIOUS}
     assert set(key_files(data_dir)) == {"JWT_PRIVATE_KEY_FILE", "JWT_PREVIOUS_KEY_FILE"}
+
+
+def test_a_rotation_that_finds_no_room_leaves_the_keys_as_they_are(tmp_path: Path) -> None:
+    key_files(tmp_path)
+    content = (tmp_path / CURRENT).read_bytes()
+    refused = run(tmp_path, "keys", "rotate", before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)))
+    assert refused.returncode == 1
+    assert refused.stderr == f"fleet: can't write {tmp_path / CURRENT}: file too large\n"
+    assert (tmp_path / CURRENT).read_bytes() == content
+    assert [path.name for path in tmp_path.glob("*.pem*")] == [CURRENT]
 
 
 @pytest.mark.parametrize("arguments", [["keys"], ["keys", "rotate", "now"], ["audit"], ["audit", "repair"]])

@@ -223,6 +223,23 @@ def small_disk(fleet: Fleet) -> Iterator[Path]:
         disk.rmdir()
 
 
+def test_a_postgres_that_takes_no_writes_is_down(fleet: Fleet, clinic: Clinic, api: Api) -> None:
+    query(fleet.database_url, "ALTER SYSTEM SET default_transaction_read_only = on")
+    try:
+        query(fleet.database_url, "SELECT pg_reload_conf()")
+        until(lambda: ask(clinic.reads()["record"]).status == 503)
+        for service in SERVICES:
+            document = health(api, service)
+            assert document["checks"]["postgres"] == {"status": "down", "latency_ms": None}
+            assert document["checks"]["redis"]["status"] == "up"
+    finally:
+        query(fleet.database_url, "ALTER SYSTEM RESET default_transaction_read_only")
+        query(fleet.database_url, "SELECT pg_reload_conf()")
+    until(lambda: query(fleet.database_url, "SHOW transaction_read_only") == [("off",)])
+    assert {health(api, service)["status"] for service in SERVICES} == {"healthy"}
+    clinic.assert_all_works()
+
+
 def test_a_full_disk_refuses_writes_loses_none_and_goes_on_reading(
     small_disk: Path, fleet: Fleet, clinic: Clinic, api: Api
 ) -> None:

@@ -2,8 +2,12 @@
 
 import asyncio
 import signal
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -78,6 +82,29 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
     while content := await source.read(65536):
         target.write(content)
     target.close()
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": True})], ids=["uvloop"])  # the services' loop
+async def test_an_auth_service_that_dies_as_it_is_called_is_away(settings: Settings) -> None:
+    def hang_up() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                # A reset at once: what the kernel says in the place of a process that was killed.
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.close()
+
+    with ThreadPoolExecutor(1) as thread, socket.create_server(("127.0.0.1", 0)) as server:
+        thread.submit(hang_up)
+        changes = {"auth_service_url": f"http://127.0.0.1:{server.getsockname()[1]}"}
+        client = AuthClient("service-doctors", ClientSettings(**(settings.model_dump() | changes)))
+        try:
+            for _ in range(500):
+                with pytest.raises(AuthUnavailable):
+                    await client.login("nobody@example.com", PASSWORD, "doctor")
+        finally:
+            await client.close()
+            server.shutdown(socket.SHUT_RDWR)
 
 
 async def test_however_many_wait_a_sign_of_life_is_asked_for_once(impatient: AuthClient) -> None:

@@ -158,6 +158,15 @@ async def test_a_statement_that_takes_too_long_is_a_503(pool: Database) -> None:
     assert await one(pool) == 1
 
 
+async def test_a_read_that_takes_too_long_is_not_run_again(pool: Database, owner: RealDictCursor) -> None:
+    owner.execute("CREATE SEQUENCE runs")  # what it has counted is not rolled back
+    with pytest.raises(DatabaseUnavailable):
+        await pool.fetch_one("SELECT nextval('runs'), pg_sleep(10)")
+    owner.execute("SELECT last_value AS runs FROM runs")
+    assert owner.fetchone() == {"runs": 1}
+    owner.execute("DROP SEQUENCE runs")
+
+
 async def test_a_cancelled_statement_frees_its_place(pool: Database, owner: RealDictCursor) -> None:
     for _ in range(20):
         tasks = [asyncio.create_task(pool.execute("SELECT pg_sleep(0.4)")) for _ in range(2)]

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID, uuid4
 
 import pytest
@@ -67,6 +68,39 @@ async def test_all_sessions_of_a_user_end_but_the_kept_one_and_no_others(redis: 
     assert await store.end_all(user_id) == 1
     assert await store.touch(foreign)
     assert await store.end_all(user_id) == 0
+
+
+async def test_an_end_whose_answer_is_lost_is_told_as_the_driver_repeats_it(redis: Redis, settings: Settings) -> None:
+    losing, place = False, urlsplit(settings.redis_url.get_secret_value())
+
+    async def carry(source: asyncio.StreamReader, target: asyncio.StreamWriter, *, answers: bool) -> None:
+        nonlocal losing
+        while piece := await source.read(65_536):
+            if answers and losing:
+                losing = False
+                break
+            target.write(piece)
+        target.close()
+
+    async def connect(client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        server, to_server = await asyncio.open_connection(place.hostname, place.port)
+        await asyncio.gather(carry(client, to_server, answers=False), carry(server, to_client, answers=True))
+
+    async with await asyncio.start_server(connect, "127.0.0.1", 0) as line:
+        address = place.netloc.replace(str(place.port), str(line.sockets[0].getsockname()[1]))
+        through = redis_client.client_of(urlunsplit(place._replace(netloc=address)), 5)
+        store, user_id = sessions(through, settings), uuid4()
+        own = [await started(store, user_id) for _ in range(4)]
+        assert await store.end(own[0])
+        assert await store.end_all(uuid4()) == 0  # by now Redis knows both scripts
+        losing = True
+        assert await store.end(own[1]) is True
+        assert losing is False
+        losing = True
+        assert await store.end_all(user_id) == 2
+        assert losing is False
+        await through.aclose()
+    assert await redis.zcard(f"sessions-of:{user_id}") == 0
 
 
 async def test_the_living_sessions_are_listed_newest_first_with_their_devices(redis: Redis, settings: Settings) -> None:
