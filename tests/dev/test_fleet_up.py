@@ -192,7 +192,8 @@ def test_a_data_directory_that_can_not_be_made_is_one_line(up_without_servers: U
     [
         ("DATABASE_URL", "postgresql://u:p@127.0.0.1:1/x", 'connection to server at "127.0.0.1", port 1 failed'),
         ("REDIS_URL", "redis://127.0.0.1:1/0", "Error 111 connecting to 127.0.0.1:1"),
-        ("REDIS_URL", "nonsense", "Redis URL must specify one of the following schemes"),
+        ("REDIS_URL", "nonsense", "must be redis://user:password@host:6379/0"),
+        ("DATABASE_URL", "postgresql://u:p/q@127.0.0.1/x", "must be postgresql://user:password@host:5432/name"),
     ],
 )
 def test_a_server_of_the_user_that_is_away_is_one_line(
