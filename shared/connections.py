@@ -69,6 +69,10 @@ class BoundedConnection(HttpToolsProtocol):
             self._await_header()
         super().data_received(data)
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client sends nothing more, but may still read: what it has asked is answered."""
+        return self._ends_with_its_answer()
+
     def on_headers_complete(self) -> None:
         """Stop the clock; the body has one of its own."""
         _cancel(self._header_timer)
@@ -105,6 +109,13 @@ class BoundedConnection(HttpToolsProtocol):
         """Answer what is no HTTP as everything else is answered, and hang up."""
         fields, body = bare(BadRequest(), self._settings.default_language, "/", request_id_of(None))
         self._answer(b"400 Bad Request", fields, body, hang_up=True)
+
+    def _ends_with_its_answer(self) -> bool:
+        """Whether a request has come whole and is at work: then the connection ends once it is answered."""
+        asked = self._at_work and not self.cycle.more_body
+        if asked:
+            self.cycle.keep_alive = False
+        return asked
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         """Serve a request, or have it refused in its turn."""

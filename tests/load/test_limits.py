@@ -21,6 +21,10 @@ from tests.load.conftest import Start
 from tests.support import Api, User, assert_problem, unique
 
 PLACES, QUEUE, CONNECTIONS = 2, 20, 40
+LOGIN = (
+    b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 37\r\n\r\n"
+    b'{"email":"a@b.mx","password":"wrong"}'
+)
 READ = "/api/v1/doctors/me/patients"
 
 
@@ -222,6 +226,19 @@ def test_a_client_that_does_not_read_its_answers_is_given_up(client: httpx.Clien
         time.sleep(3)
         assert len(rest_of(connection)) < 8 * size, "it waited for us to read"
     assert client.get(READ).status_code == 200
+
+
+def test_a_client_that_has_sent_its_last_byte_gets_its_answers(small: Service) -> None:
+    with connect(small, LOGIN * 2) as connection:
+        connection.shutdown(socket.SHUT_WR)
+        answers = rest_of(connection)
+    assert answers.count(b"HTTP/1.1 401 ") == 2 and answers.count(b"connection: close") == 1
+
+
+def test_a_client_that_ends_in_the_middle_of_its_request_is_not_waited_for(small: Service) -> None:
+    with connect(small, LOGIN[:-1]) as connection:
+        connection.shutdown(socket.SHUT_WR)
+        assert rest_of(connection) == b""
 
 
 def test_limits_do_not_change_what_a_client_is_told(client: httpx.Client, api: Api) -> None:
