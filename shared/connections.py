@@ -106,7 +106,12 @@ class BoundedConnection(HttpToolsProtocol):
         super().timeout_keep_alive_handler()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP as everything else is answered, and hang up."""
+        """Answer what is no HTTP as everything else is answered, and hang up.
+
+        But not in the place of the answer to what came before it: that may have been done.
+        """
+        if self._ends_with_its_answer():
+            return
         fields, body = bare(BadRequest(), self._settings.default_language, "/", request_id_of(None))
         self._answer(b"400 Bad Request", fields, body, hang_up=True)
 

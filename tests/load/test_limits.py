@@ -235,6 +235,14 @@ def test_a_client_that_has_sent_its_last_byte_gets_its_answers(small: Service) -
     assert answers.count(b"HTTP/1.1 401 ") == 2 and answers.count(b"connection: close") == 1
 
 
+def test_nonsense_after_a_request_does_not_take_the_place_of_its_answer(small: Service) -> None:
+    """As when a body is longer than its `Content-Length` says."""
+    with connect(small, LOGIN + b"}") as connection:
+        answers = rest_of(connection)
+    assert answers.startswith(b"HTTP/1.1 401 ") and answers.count(b"HTTP/1.1 ") == 1
+    assert b"connection: close" in answers
+
+
 def test_a_client_that_ends_in_the_middle_of_its_request_is_not_waited_for(small: Service) -> None:
     with connect(small, LOGIN[:-1]) as connection:
         connection.shutdown(socket.SHUT_WR)
