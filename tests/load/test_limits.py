@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from dev.services import Service
-from shared.admission import CALM_SECONDS
+from shared.admission import CALM_SECONDS, UNLIMITED
 from shared.auth_client import AuthClient
 from shared.errors import InvalidCredentials
 from shared.settings import ClientSettings, Settings
@@ -169,6 +169,20 @@ def test_a_body_that_comes_byte_by_byte_holds_no_place_and_is_given_up(client: h
         assert answer.startswith(b"HTTP/1.1 408 ") and b'"code":"request_timeout"' in answer
         assert b"connection: close" in answer.lower()
     assert client.get(READ).status_code == 200
+
+
+@pytest.mark.parametrize("path", UNLIMITED)
+def test_a_body_is_bounded_where_none_is_asked_for_too(path: str, client: httpx.Client, small: Service) -> None:
+    """Who sends one slowly would hold a connection for ever, which nobody may take the place of."""
+    header = f"GET {path} HTTP/1.1\r\nHost: x\r\nContent-Length: ".encode()
+    with ExitStack() as stack:
+        slow = [stack.enter_context(connect(small, header + b"9\r\n\r\n{")) for _ in range(CONNECTIONS)]
+        assert all(rest_of(connection).startswith(b"HTTP/1.1 408 ") for connection in slow)
+    connect(small, header + b"9\r\n\r\n{").close()
+    with connect(small, header + b"99999999\r\n\r\n") as large:
+        assert large.recv(65_536).startswith(b"HTTP/1.1 413 ")
+    assert client.get(path).status_code == 200
+    assert "unhandled error" not in small.child.log.read_text()
 
 
 @pytest.mark.parametrize("sent", [b"GET /", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "])
