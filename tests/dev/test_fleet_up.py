@@ -14,7 +14,7 @@ import pytest
 
 from dev.fleet import Fleet
 from dev.processes import has_ended, started_at, wait_until
-from dev.settings import read_env_file
+from dev.settings import SERVICE_FOLDERS, read_env_file
 from tests.conftest import TEST_ENVIRONMENT
 from tests.dev.conftest import Up
 
@@ -185,6 +185,13 @@ def test_a_data_directory_that_can_not_be_made_is_one_line(up_without_servers: U
     refused = up_without_servers.run(PREDICTHEALTH_DATA_DIR="/dev/null/data")
     assert refused.returncode == 1
     assert refused.stderr == "fleet: can't write to the data directory /dev/null/data: not a directory\n"
+
+
+def test_a_setting_that_is_no_number_is_for_the_services_to_refuse(up_without_servers: Up) -> None:
+    up = up_without_servers
+    (up.checkout / SERVICE_FOLDERS["auth"] / "app" / "admin.py").write_text("raise SystemExit('settings: …')")
+    refused = up.run(SHUTDOWN_DRAIN_SECONDS="a while")
+    assert (refused.returncode, refused.stderr) == (1, "fleet: admin failed:\n    settings: …\n")
 
 
 @pytest.mark.parametrize(
