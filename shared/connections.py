@@ -25,8 +25,9 @@ from .shutdown import Ending
 class BoundedConnection(HttpToolsProtocol):
     """One connection. `MAX_CONNECTIONS`, `HEADER_TIMEOUT_SECONDS` and `SEND_TIMEOUT_SECONDS` bound it.
 
-    Past the number, the connection that has waited longest for a request is closed in favour of the new one: a
-    monitor gets through while somebody holds connections open. If all are at work, the new one is closed.
+    Past the number, the connection that waits for its client and has had no answer for the longest time is closed in
+    favour of the new one: a monitor gets through while somebody holds connections open. If all are at work, the new
+    one is closed.
     """
 
     def __init__(
@@ -48,14 +49,20 @@ class BoundedConnection(HttpToolsProtocol):
     def _at_work(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
+    @property
+    def _waits_for_client(self) -> bool:
+        """Whether the client is to ask, to send the rest of a body or to read."""
+        return not self._at_work or self.cycle.more_body or self.flow.write_paused
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, if need be in the place of another."""
         super().connection_made(transport)
         self._await_header()
         if len(self.connections) > self._settings.max_connections:
             others = (other for other in self.connections if isinstance(other, BoundedConnection))
-            idle = (other for other in others if not other._at_work)
-            min(idle, key=lambda other: other._idle_since).transport.abort()
+            min(
+                (other for other in others if other._waits_for_client), key=lambda other: other._idle_since
+            ).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timers."""

@@ -226,6 +226,20 @@ def test_connections_that_ask_nothing_make_room_for_those_that_do(client: httpx.
     assert client.get(READ).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [LOGIN[:-1], b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 8],
+    ids=["a_body_that_does_not_come", "answers_that_are_not_read"],
+)
+def test_clients_that_are_waited_for_make_room_for_others(sent: bytes, start: Start) -> None:
+    service = start("doctors", MAX_CONNECTIONS=str(CONNECTIONS))
+    with ExitStack() as stack:
+        _ = [stack.enter_context(connect(service, sent)) for _ in range(3 * CONNECTIONS)]
+        time.sleep(1)
+        for _ in range(5):
+            assert httpx.get(f"{service.url}/health/live", timeout=20).status_code == 200
+
+
 def test_a_client_that_does_not_read_its_answers_is_given_up(client: httpx.Client, small: Service) -> None:
     page = client.get("/docs").text
     script = next(part for part in page.split('"') if part.endswith(".js") and part.startswith("/"))
