@@ -17,6 +17,8 @@ from typing import NoReturn
 import psycopg2
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
+from shared.addresses import check_postgres
+
 CHANGED = """
     SELECT id, chain, position, hash IS DISTINCT FROM audit_hash(event, coalesce(previous, ''))
     FROM (SELECT event, id, chain, position, hash,
@@ -100,6 +102,11 @@ def main() -> int:
     url = os.environ.get("DATABASE_URL")
     if not url:
         print("audit: DATABASE_URL is not set", file=sys.stderr)
+        return 2
+    try:
+        check_postgres(url)
+    except ValueError as exc:
+        print(f"audit: DATABASE_URL {exc}", file=sys.stderr)
         return 2
     if sys.argv[1:] != ["watch"]:
         return 1 if verify(url) else 0

@@ -15,6 +15,8 @@ import psycopg2
 from psycopg2.extensions import connection
 from yoyo import get_backend, read_migrations
 
+from shared.addresses import check_postgres
+
 from .roles import SERVICES, create_roles, password_variable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -76,6 +78,11 @@ def main() -> int:
     url = os.environ.get("DATABASE_URL")
     if not url:
         print("migrate: DATABASE_URL is not set", file=sys.stderr)
+        return 2
+    try:
+        check_postgres(url)
+    except ValueError as exc:
+        print(f"migrate: DATABASE_URL {exc}", file=sys.stderr)
         return 2
     passwords = {
         name: os.environ[password_variable(name)] for name in SERVICES if password_variable(name) in os.environ

@@ -24,6 +24,7 @@ from dev.accounts import (
 )
 from dev.processes import Child, Member
 from dev.settings import free_port, make_data_dir
+from shared import addresses
 
 DATABASE = "predicthealth"
 CONNECT_SECONDS = 5
@@ -251,8 +252,8 @@ class EmbeddedValkey(Member):
 def check_postgres(url: str) -> None:
     """Raise FleetError if the PostgreSQL that the user named doesn't let us in."""
     try:
-        psycopg2.connect(url, connect_timeout=CONNECT_SECONDS).close()
-    except psycopg2.Error as error:
+        psycopg2.connect(addresses.check_postgres(url), connect_timeout=CONNECT_SECONDS).close()
+    except (psycopg2.Error, ValueError) as error:
         raise FleetError(f"DATABASE_URL: {first_line(error)}") from error
 
 
@@ -264,7 +265,7 @@ def check_redis(url: str) -> None:
     from shared.redis import client_of
 
     async def ping() -> None:
-        async with client_of(url, CONNECT_SECONDS) as client:
+        async with client_of(addresses.check_redis(url), CONNECT_SECONDS) as client:
             await client.ping()
 
     try:

@@ -12,6 +12,7 @@ from dev.settings import SERVICE_FOLDERS, Secrets, url_host
 
 # Less than the supervisor's own limit, so that uvicorn can end requests that hang before it is killed itself.
 GRACEFUL_SECONDS = 8
+LONGEST_DRAIN_SECONDS = 5  # SHUTDOWN_DRAIN_SECONDS; what was set may be no number, as the service itself will say
 # What a user may have set and only the auth service may know.
 SIGNING_VARIABLES = {"JWT_PRIVATE_KEY", "JWT_PREVIOUS_KEY", "REFRESH_TOKEN_KEY"}
 # A proxy of the user's has no business between us and 127.0.0.1.
@@ -22,7 +23,7 @@ class Service(Member):
     """One of the four services, run by uvicorn in its own folder."""
 
     def __init__(self, name: str, *, host: str, port: int, data_dir: Path, env: Mapping[str, str]) -> None:
-        self.stop_seconds = GRACEFUL_SECONDS + 1 + float(env.get("SHUTDOWN_DRAIN_SECONDS") or 0)
+        self.stop_seconds = LONGEST_DRAIN_SECONDS + GRACEFUL_SECONDS + 1
         self._url = f"http://{url_host(host)}:{port}"
         self.child = Child(
             name,

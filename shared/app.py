@@ -48,7 +48,11 @@ def create(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         fleet_logging.watch(asyncio.get_running_loop())
-        app.state.resources = open_resources(service, settings)
+        try:
+            app.state.resources = open_resources(service, settings)
+        except Exception:
+            log.critical("not started", exc_info=True)
+            raise
         export = SpanExport(service, VERSION, settings)
         app.state.tracer = export.tracer
         app.state.ending = Ending(settings.shutdown_drain_seconds, app.state.resources.shed)

@@ -29,8 +29,9 @@ MAX_HEAD_BYTES = 65_536
 class BoundedConnection(HttpToolsProtocol):
     """One connection. `MAX_CONNECTIONS`, `HEADER_TIMEOUT_SECONDS`, `SEND_TIMEOUT_SECONDS`, MAX_HEAD_BYTES bound it.
 
-    Past the number, the connection that has waited longest for a request is closed in favour of the new one: a
-    monitor gets through while somebody holds connections open. If all are at work, the new one is closed.
+    Past the number, the connection that waits for its client and has had no answer for the longest time is closed in
+    favour of the new one: a monitor gets through while somebody holds connections open. If all are at work, the new
+    one is closed.
     """
 
     def __init__(
@@ -53,14 +54,20 @@ class BoundedConnection(HttpToolsProtocol):
     def _at_work(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
+    @property
+    def _waits_for_client(self) -> bool:
+        """Whether the client is to ask, to send the rest of a body or to read."""
+        return not self._at_work or self.cycle.more_body or self.flow.write_paused
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, if need be in the place of another."""
         super().connection_made(transport)
         self._await_header()
         if len(self.connections) > self._settings.max_connections:
             others = (other for other in self.connections if isinstance(other, BoundedConnection))
-            idle = (other for other in others if not other._at_work)
-            min(idle, key=lambda other: other._idle_since).transport.abort()
+            min(
+                (other for other in others if other._waits_for_client), key=lambda other: other._idle_since
+            ).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timers."""
@@ -91,6 +98,10 @@ class BoundedConnection(HttpToolsProtocol):
         except HttpParserError:
             self.logger.warning("Invalid HTTP request received.")
             self.send_400_response("")
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client sends nothing more, but may still read: what it has asked is answered."""
+        return self._ends_with_its_answer()
 
     def on_headers_complete(self) -> None:
         """Stop the clock; the body has one of its own."""
@@ -142,9 +153,21 @@ class BoundedConnection(HttpToolsProtocol):
         super().timeout_keep_alive_handler()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP as everything else is answered, and hang up."""
+        """Answer what is no HTTP as everything else is answered, and hang up.
+
+        But not in the place of the answer to what came before it: that may have been done.
+        """
+        if self._ends_with_its_answer():
+            return
         fields, body = bare(BadRequest(), self._settings.default_language, "/", request_id_of(None))
         self._answer(b"400 Bad Request", fields, body, hang_up=True)
+
+    def _ends_with_its_answer(self) -> bool:
+        """Whether a request has come whole and is at work: then the connection ends once it is answered."""
+        asked = self._at_work and not self.cycle.more_body
+        if asked:
+            self.cycle.keep_alive = False
+        return asked
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         """Serve a request, or have it refused in its turn."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 
 from opentelemetry.trace import Tracer
 
@@ -38,5 +39,7 @@ class SpanExport:
         self._close = provider.shutdown
 
     async def close(self) -> None:
-        """Send what is left, for a bounded time."""
-        await asyncio.to_thread(self._close)
+        """Send what is left, for a bounded time: a full queue has several batches, and each may take that long."""
+        sending = threading.Thread(target=self._close, daemon=True)  # no stop waits for its end
+        sending.start()
+        await asyncio.to_thread(sending.join, EXPORT_SECONDS)

@@ -50,10 +50,12 @@ class JsonFormatter(logging.Formatter):
 
 
 def _event(record: logging.LogRecord) -> str:
-    """What happened; of a library only its template: what fills it in may be a value (a header, a row)."""
-    if record.name.split(".")[0] in _TRUSTED:
-        return record.getMessage()
-    return str(record.msg).partition("\n")[0]
+    """What happened; of a library only its template: what fills it in may be a value (a header, a row).
+
+    And only its first line: below it uvicorn writes the traceback of a start that fails, with the text of its error.
+    """
+    trusted = record.name.split(".")[0] in _TRUSTED
+    return (record.getMessage() if trusted else str(record.msg)).partition("\n")[0]
 
 
 def watch(loop: asyncio.AbstractEventLoop) -> None:

@@ -1,5 +1,6 @@
 """The frame of each request: id, trace and language, the headers of its answer, its count, its line in the log."""
 
+import asyncio
 import logging
 import time
 
@@ -66,6 +67,10 @@ class RequestMiddleware:
         try:
             with state.metrics.request():
                 await self._app(scope, receive, send_with_id)
+        except asyncio.CancelledError:  # uvicorn ends, and waits no longer: for the rest of a body, for one who reads
+            if status:
+                raise
+            await problem_response(request, errors.DeadlinePassed())(scope, receive, send_with_id)
         except Exception:
             log.exception("unhandled error")
             if not status:

@@ -63,9 +63,9 @@ class FleetRoute(APIRoute):
             allowed = request.app.state.methods.get(request.scope["path"])
             if allowed and request.method not in allowed:
                 raise MethodNotAllowed.on(allowed)
+            await _read_body(request, resources.settings)
             if self.path in UNLIMITED:
                 return await answer(request, resources)
-            await _read_body(request, resources.settings)
             admission: Admission = request.app.state.admission
             async with admission.visit():
                 return await answer(request, resources)

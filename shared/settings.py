@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from .addresses import check_postgres, check_redis
+
 # Known to everyone who reads this file, so refused in production: they let one service be run by hand in development.
 DEVELOPMENT_KEYS = {
     "jwt_secret_key": "development-only-jwt-secret-key-0000",
@@ -95,6 +97,16 @@ class Settings(BaseSettings):
         except ValueError:
             raise ValueError("must be addresses and networks (10.0.0.0/8), separated by commas") from None
         return value
+
+    @field_validator("database_url", "database_read_url")
+    @classmethod
+    def _refuse_other_than_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        return value and SecretStr(check_postgres(value.get_secret_value()))
+
+    @field_validator("redis_url")
+    @classmethod
+    def _refuse_other_than_redis(cls, value: SecretStr) -> SecretStr:
+        return SecretStr(check_redis(value.get_secret_value()))
 
     @model_validator(mode="after")
     def _refuse_weak_keys(self) -> Self:

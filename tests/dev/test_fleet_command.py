@@ -1,6 +1,8 @@
 """The file `fleet` itself: what it says before it has a virtual environment."""
 
 import ast
+import hashlib
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dev import ROOT
+from dev.processes import wait_until
 
 
 def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -58,3 +61,38 @@ def test_an_old_python_is_told_so(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(SystemExit, match=r"fleet: needs Python 3\.11 or newer, this is 3\."):
         namespace["run_with_newer_python"]()  # type: ignore[operator]
+
+
+PIP = """#!/bin/sh
+[ "$3" = pip ] || exit 0
+echo begun >> log
+while [ ! -e enough ]; do sleep 0.1; done
+echo ended >> log
+"""
+
+
+def test_what_a_killed_command_still_installs_is_waited_for(tmp_path: Path) -> None:
+    """Else two fill the same environment, or one deletes what the other has written."""
+    shutil.copytree(ROOT / "dev", tmp_path / "dev", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "fleet", tmp_path)
+    python, log = tmp_path / ".venv" / "bin" / "python", tmp_path / "log"
+    python.parent.mkdir(parents=True)
+    python.write_text(PIP, encoding="ascii")
+    python.chmod(0o755)
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        (tmp_path / name).touch()
+    version = "python{}.{}".format(*sys.version_info)
+    stamp = tmp_path / ".venv" / "requirements.lock.stamp"
+    stamp.write_text(f"{hashlib.sha256().hexdigest()} {version}\n", encoding="ascii")
+
+    command = [sys.executable, str(tmp_path / "fleet"), "test"]
+    try:
+        with subprocess.Popen(command) as first:
+            assert wait_until(log.exists, 30)
+            first.kill()
+        second = subprocess.Popen(command)
+        assert not wait_until(lambda: "begun\nbegun" in log.read_text(), 2)
+    finally:
+        (tmp_path / "enough").touch()
+    assert second.wait(30) == 0
+    assert log.read_text() == "begun\nended\n" * 2

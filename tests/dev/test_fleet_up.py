@@ -14,7 +14,7 @@ import pytest
 
 from dev.fleet import Fleet
 from dev.processes import has_ended, started_at, wait_until
-from dev.settings import read_env_file
+from dev.settings import SERVICE_FOLDERS, read_env_file
 from tests.conftest import TEST_ENVIRONMENT
 from tests.dev.conftest import Up
 
@@ -187,12 +187,20 @@ def test_a_data_directory_that_can_not_be_made_is_one_line(up_without_servers: U
     assert refused.stderr == "fleet: can't write to the data directory /dev/null/data: not a directory\n"
 
 
+def test_a_setting_that_is_no_number_is_for_the_services_to_refuse(up_without_servers: Up) -> None:
+    up = up_without_servers
+    (up.checkout / SERVICE_FOLDERS["auth"] / "app" / "admin.py").write_text("raise SystemExit('settings: …')")
+    refused = up.run(SHUTDOWN_DRAIN_SECONDS="a while")
+    assert (refused.returncode, refused.stderr) == (1, "fleet: admin failed:\n    settings: …\n")
+
+
 @pytest.mark.parametrize(
     ("variable", "url", "reason"),
     [
         ("DATABASE_URL", "postgresql://u:p@127.0.0.1:1/x", 'connection to server at "127.0.0.1", port 1 failed'),
         ("REDIS_URL", "redis://127.0.0.1:1/0", "Error 111 connecting to 127.0.0.1:1"),
-        ("REDIS_URL", "nonsense", "Redis URL must specify one of the following schemes"),
+        ("REDIS_URL", "nonsense", "must be redis://user:password@host:6379/0"),
+        ("DATABASE_URL", "postgresql://u:p/q@127.0.0.1/x", "must be postgresql://user:password@host:5432/name"),
     ],
 )
 def test_a_server_of_the_user_that_is_away_is_one_line(

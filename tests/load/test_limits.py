@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from dev.services import Service
-from shared.admission import CALM_SECONDS
+from shared.admission import CALM_SECONDS, UNLIMITED
 from shared.auth_client import AuthClient
 from shared.errors import InvalidCredentials
 from shared.settings import ClientSettings, Settings
@@ -21,6 +21,10 @@ from tests.load.conftest import Start
 from tests.support import Api, User, assert_problem, unique
 
 PLACES, QUEUE, CONNECTIONS = 2, 20, 40
+LOGIN = (
+    b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 37\r\n\r\n"
+    b'{"email":"a@b.mx","password":"wrong"}'
+)
 READ = "/api/v1/doctors/me/patients"
 
 
@@ -167,6 +171,20 @@ def test_a_body_that_comes_byte_by_byte_holds_no_place_and_is_given_up(client: h
     assert client.get(READ).status_code == 200
 
 
+@pytest.mark.parametrize("path", UNLIMITED)
+def test_a_body_is_bounded_where_none_is_asked_for_too(path: str, client: httpx.Client, small: Service) -> None:
+    """Who sends one slowly would hold a connection for ever, which nobody may take the place of."""
+    header = f"GET {path} HTTP/1.1\r\nHost: x\r\nContent-Length: ".encode()
+    with ExitStack() as stack:
+        slow = [stack.enter_context(connect(small, header + b"9\r\n\r\n{")) for _ in range(CONNECTIONS)]
+        assert all(rest_of(connection).startswith(b"HTTP/1.1 408 ") for connection in slow)
+    connect(small, header + b"9\r\n\r\n{").close()
+    with connect(small, header + b"99999999\r\n\r\n") as large:
+        assert large.recv(65_536).startswith(b"HTTP/1.1 413 ")
+    assert client.get(path).status_code == 200
+    assert "unhandled error" not in small.child.log.read_text()
+
+
 @pytest.mark.parametrize("sent", [b"GET /", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "])
 @pytest.mark.parametrize("before", [b"", b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"], ids=["first", "later"])
 def test_a_header_that_comes_byte_by_byte_is_given_up(before: bytes, sent: bytes, small: Service) -> None:
@@ -208,6 +226,20 @@ def test_connections_that_ask_nothing_make_room_for_those_that_do(client: httpx.
     assert client.get(READ).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [LOGIN[:-1], b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 8],
+    ids=["a_body_that_does_not_come", "answers_that_are_not_read"],
+)
+def test_clients_that_are_waited_for_make_room_for_others(sent: bytes, start: Start) -> None:
+    service = start("doctors", MAX_CONNECTIONS=str(CONNECTIONS))
+    with ExitStack() as stack:
+        _ = [stack.enter_context(connect(service, sent)) for _ in range(3 * CONNECTIONS)]
+        time.sleep(1)
+        for _ in range(5):
+            assert httpx.get(f"{service.url}/health/live", timeout=20).status_code == 200
+
+
 def test_a_client_that_does_not_read_its_answers_is_given_up(client: httpx.Client, small: Service) -> None:
     page = client.get("/docs").text
     script = next(part for part in page.split('"') if part.endswith(".js") and part.startswith("/"))
@@ -222,6 +254,27 @@ def test_a_client_that_does_not_read_its_answers_is_given_up(client: httpx.Clien
         time.sleep(3)
         assert len(rest_of(connection)) < 8 * size, "it waited for us to read"
     assert client.get(READ).status_code == 200
+
+
+def test_a_client_that_has_sent_its_last_byte_gets_its_answers(small: Service) -> None:
+    with connect(small, LOGIN * 2) as connection:
+        connection.shutdown(socket.SHUT_WR)
+        answers = rest_of(connection)
+    assert answers.count(b"HTTP/1.1 401 ") == 2 and answers.count(b"connection: close") == 1
+
+
+def test_nonsense_after_a_request_does_not_take_the_place_of_its_answer(small: Service) -> None:
+    """As when a body is longer than its `Content-Length` says."""
+    with connect(small, LOGIN + b"}") as connection:
+        answers = rest_of(connection)
+    assert answers.startswith(b"HTTP/1.1 401 ") and answers.count(b"HTTP/1.1 ") == 1
+    assert b"connection: close" in answers
+
+
+def test_a_client_that_ends_in_the_middle_of_its_request_is_not_waited_for(small: Service) -> None:
+    with connect(small, LOGIN[:-1]) as connection:
+        connection.shutdown(socket.SHUT_WR)
+        assert rest_of(connection) == b""
 
 
 def test_limits_do_not_change_what_a_client_is_told(client: httpx.Client, api: Api) -> None:

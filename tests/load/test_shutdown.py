@@ -1,6 +1,7 @@
 """The end of a service: it says so first, finishes what is under way, and a proxy that balances two loses nothing."""
 
 import itertools
+import json
 import re
 import resource
 import shutil
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPResponse
 from pathlib import Path
 
 import httpx
@@ -89,6 +91,20 @@ def test_told_twice_it_does_not_wait(start: Start) -> None:
         time.sleep(0.2)
     assert wait_until(lambda: service.pid is None, EXIT_SECONDS)
     assert time.monotonic() - started < 5
+
+
+def test_a_request_that_is_not_there_in_time_is_told_so(ending: Service) -> None:
+    host, _, port = ending.url.rpartition("/")[2].partition(":")
+    with socket.create_connection((host, int(port)), 20) as connection:
+        connection.sendall(b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{")
+        time.sleep(0.5)
+        ending.child.kill(signal.SIGTERM)
+        answer = HTTPResponse(connection)
+        answer.begin()
+        document = json.loads(answer.read())
+    assert (answer.status, document["code"], answer.headers["Retry-After"]) == (503, "deadline_passed", "2")
+    assert answer.headers["Cache-Control"] == "private, no-store"
+    assert wait_until(lambda: ending.pid is None, EXIT_SECONDS)
 
 
 def test_requests_that_wait_to_be_accepted_when_it_ends_are_answered(ending: Service) -> None:

@@ -56,6 +56,14 @@ def test_the_address_that_the_services_trust_is_the_gateways_alone() -> None:
     assert re.search(rf'subnet: "{prefix}\.0\.0/16", ip_range: "{prefix}\.0\.0/17"', COMPOSE)
 
 
+def test_what_the_gateway_shares_with_the_services_is_set_for_both_at_once() -> None:
+    """Else a larger body or another language of `.env` would hold for the gateway's own answers alone."""
+    for_services = COMPOSE[: COMPOSE.index("\nservices:")]
+    for name in ("MAX_BODY_BYTES", "CORS_ORIGINS", "DEFAULT_LANGUAGE"):
+        line = re.search(rf"^ +{name}: (.+)$", block("gateway"), re.M)
+        assert line and f"\n  {name}: {line[1]}\n" in for_services
+
+
 def test_behind_the_gateway_alone_no_service_publishes_a_port() -> None:
     text = (ROOT / "ops" / "gateway" / "only-way-in.yml").read_text("utf-8")
     closed = re.findall(r"^  ([a-z-]+):\n    ports: !reset \[\]$", text, re.M)

@@ -45,3 +45,14 @@ async def test_a_collector_that_is_away_holds_up_nobody(collector: str, fleet: F
                 assert app.state.tracer is not None
                 async with client(app, "10.1.2.2") as caller:
                     assert (await caller.get("/health")).status_code == 200
+
+
+async def test_a_queue_full_of_spans_holds_up_no_stop(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        endpoint = f"http://127.0.0.1:{frozen.getsockname()[1]}"
+        export = SpanExport("service-x", "1", settings.model_copy(update={"otel_exporter_otlp_endpoint": endpoint}))
+        assert export.tracer is not None
+        for _ in range(2_048):
+            export.tracer.start_span("request").end()
+        async with asyncio.timeout(6):  # each of the four batches is given up after 2 s
+            await export.close()

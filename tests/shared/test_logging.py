@@ -1,11 +1,14 @@
 import asyncio
 import json
 import logging
+import subprocess
 import sys
 import warnings
 
 import pytest
 
+from dev import ROOT
+from dev.settings import SERVICE_FOLDERS, free_port
 from shared import context
 from shared.context import RequestContext
 from shared.logging import JsonFormatter, configure, watch
@@ -42,6 +45,21 @@ def test_of_a_library_only_the_template_is_logged_for_what_fills_it_in_may_be_a_
     assert line_of(record)["event"] == "send_request_headers %s %s"
     ours = logging.makeLogRecord({"msg": "process %d", "args": (7,), "name": "uvicorn.error"})
     assert line_of(ours)["event"] == "process 7"
+
+
+def test_a_service_that_does_not_start_leaves_the_type_of_its_error_alone() -> None:
+    started = subprocess.run(
+        [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(free_port())],
+        cwd=ROOT / SERVICE_FOLDERS["doctors"],
+        env={"AUTH_SERVICE_URL": "http://u:hunter2/x@127.0.0.1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert started.returncode == 3
+    assert "InvalidURL" in [json.loads(line).get("error") for line in started.stdout.splitlines()]
+    assert "hunter2" not in started.stdout + started.stderr
 
 
 @pytest.fixture(autouse=True)

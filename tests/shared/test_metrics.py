@@ -3,11 +3,13 @@
 import asyncio
 import importlib
 import os
+import re
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from dev import ROOT
 from dev.fleet import Fleet
 from dev.settings import free_port
 from shared.metrics import CONTENT_TYPE
@@ -49,6 +51,10 @@ def test_prometheus_reads_it_without_a_token(service: str, api: Api) -> None:
     module = importlib.import_module(f"{service}_app.main")
     assert value(found, "build_info", service=module.SERVICE, version=module.app.version) == 1
     assert ("predicthealth_password_hash_queue_length" in names) == (service == "auth")
+    said = re.findall(r"`(\w+)`", (ROOT / "docs" / "observability.md").read_text(encoding="utf-8"))
+    explained = tuple(term for term in said if term.startswith(("_", "predicthealth_")))
+    exposed = re.findall(r"^# TYPE (predicthealth_\w+)", answer.text, re.MULTILINE)
+    assert [name for name in exposed if not name.endswith(explained)] == []
     for accept in ("application/json", "text/html"):
         refused = getattr(api.anonymous, service).get("/metrics", headers={"Accept": accept})
         assert_problem(refused, 406, "not_acceptable")

@@ -153,6 +153,14 @@ def test_signing_with_a_private_key_asks_for_its_file(
         ("LOGIN_RATE_PER_IP", "30 per minute"),
         ("BCRYPT_ROUNDS", "3"),
         ("APP_ENV", "prod"),
+        ("DATABASE_URL", "postgres//u:hunter2@127.0.0.1/d"),
+        ("DATABASE_URL", "postgresql://u:hunter2%zz@127.0.0.1/d"),
+        ("DATABASE_URL", "postgresql://u:hunter2/x@127.0.0.1:5432/d"),
+        ("DATABASE_URL", "postgresql://u:x@hunter2@127.0.0.1:5432/d"),
+        ("DATABASE_READ_URL", "postgres//u:hunter2@127.0.0.1/d"),
+        ("REDIS_URL", "rediss//:hunter2@127.0.0.1:6379/0"),
+        ("REDIS_URL", "redis://:hunter2/x@127.0.0.1:6379/0"),
+        ("REDIS_URL", "redis+sentinel://:x@127.0.0.1:26379,127.0.0.1:hunter2/mymaster/0"),
     ],
 )
 def test_a_wrong_value_is_named_but_not_shown(
