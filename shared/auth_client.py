@@ -75,8 +75,8 @@ class AuthClient:
             base_url=settings.auth_service_url,
             timeout=httpx.Timeout(LONGEST_ANSWER_SECONDS, connect=1.0),
             # Retries connecting only: a request that may have been received is never sent again. As many connections as
-            # there are calls (MAX_REQUESTS_ASIDE bounds these): the question for a sign of life must find one. An idle one
-            # is given up long before the 5 s after which the auth service ends it: a request that meets that end is lost.
+            # there are calls (MAX_REQUESTS_ASIDE bounds these): the question for a sign of life must find one. An idle
+            # one is given up long before the auth service ends it, after 5 s: a request that meets that end is lost.
             transport=_Transport(
                 # Without TLS there is no certificate: the 2.7 MB of roots that they are checked against stay unread.
                 verify=httpx.URL(settings.auth_service_url).scheme != "http",

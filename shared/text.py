@@ -18,7 +18,8 @@ def clean(value: Any) -> Any:
     """Trim and normalise a string; refuse control characters, lone surrogates and heaps of marks: these are no text."""
     if not isinstance(value, str):
         return value
-    _check_marks(value)
+    if not value.isascii():
+        _check_marks(value)
     return check_characters(unicodedata.normalize("NFC", value).strip())
 
 
