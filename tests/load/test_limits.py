@@ -121,7 +121,7 @@ def test_as_many_as_the_queue_holds_are_all_served(client: httpx.Client, small: 
 
 def test_more_callers_than_a_pool_has_connections_all_wait_their_turn(start: Start, settings: Settings) -> None:
     callers, patience_seconds = 150, 2.0
-    auth = start("auth", BCRYPT_ROUNDS="11", PASSWORD_HASH_QUEUE=str(callers), MAX_QUEUED_REQUESTS=str(callers))
+    auth = start("auth", BCRYPT_ROUNDS="10", PASSWORD_HASH_QUEUE=str(callers), MAX_QUEUED_REQUESTS=str(callers))
     changes = {"auth_service_url": auth.url, "auth_timeout_seconds": patience_seconds}
 
     async def log_in_all() -> list[object]:
