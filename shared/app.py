@@ -1,6 +1,7 @@
 """The app factory: what every service of the fleet does alike, so that its main.py is only routes."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -62,6 +63,8 @@ def create(
             app.state.metrics.including(app.state.resources.measure),
             app.state.metrics.including(app.state.admission.measure),
         ):
+            gc.collect()
+            gc.freeze()  # what start-up made lives as long as the process: no collection looks through it again
             # What shared.connections is told.
             doorkeeper = Doorkeeper(app.state.admission, settings)
             yield {"settings": settings, "ending": app.state.ending, "doorkeeper": doorkeeper}
