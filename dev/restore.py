@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import psycopg2
 from psycopg2 import sql
-from psycopg2.extensions import connection
+from psycopg2.extensions import connection, set_wait_callback
 
 from database import audit, migrate
 from database.roles import SERVICES, password_variable
@@ -34,6 +34,7 @@ from dev.backup import (
     say,
     servers_of,
     shown,
+    wait,
     write_file,
 )
 from dev.servers import first_line
@@ -211,7 +212,11 @@ def complete(url: str, name: str, data_dir: Path) -> list[str]:
     secrets = load_secrets(data_dir, os.environ)
     passwords = {service: secrets[password_variable(service)] for service in SERVICES}
     try:
-        migrate.migrate(url, passwords, roles_named_after=name)
+        set_wait_callback(None)  # a migration may COPY, which no callback can wait for
+        try:
+            migrate.migrate(url, passwords, roles_named_after=name)
+        finally:
+            set_wait_callback(wait)
         return list(audit.findings(url))
     except psycopg2.Error as error:
         raise FleetError(f"the restored database can't be completed: {first_line(error)}") from error

@@ -21,9 +21,11 @@ import psycopg2
 import pytest
 import redis
 from psycopg2 import sql
+from yoyo import get_backend, read_migrations
 
 import dev.backup
 import dev.restore
+from database import migrate
 from database.roles import SERVICES, role_name
 from dev import ROOT, FleetError, archive, clients
 from dev.fleet import Fleet
@@ -288,6 +290,19 @@ def test_a_backup_of_a_newer_version_is_refused(backup: Path) -> None:
         copy.seek(0)
     with pytest.raises(FleetError, match="it has the format 2, and this version reads 1"):
         archive.read(copy, "it")
+
+
+def test_a_backup_of_any_older_version_is_migrated(bare: Bare, tmp_path: Path) -> None:
+    backend = get_backend(bare.url)
+    with closing(backend.connection):
+        migrations = list(backend.to_apply(read_migrations(str(migrate.MIGRATIONS))))
+        for migration in migrations[:5]:  # the next one copies rows
+            migrate._apply(backend, migration)
+    succeed(bare.data_dir, "backup", str(tmp_path / "old"), **bare.env)
+    succeed(bare.data_dir, "restore", str(tmp_path / "old"), **bare.env)
+    rows = contents(bare.url)
+    assert rows["_yoyo_migration"][0] == len(migrations)
+    assert rows["municipalities"][0] > 0
 
 
 def test_whatever_is_no_backup_is_refused(tmp_path: Path) -> None:
