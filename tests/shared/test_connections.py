@@ -65,16 +65,17 @@ def test_an_offer_with_the_last_request_of_a_connection_is_passed_over_too(
 
 
 GET, POST = b"GET /health/live HTTP/1.1\r\nHost: x\r\n", b"POST /auth/login HTTP/1.1\r\nHost: x\r\n"
+ENDLESS = 1_000 * MAX_HEAD_BYTES  # more than sockets hold while nobody reads
 CHUNKED = POST + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.mark.parametrize(
     ("begun", "more"),
     [
-        (GET + b"X-Long: ", b"x" * 1_000),
-        (GET, b"X-Short: x\r\n" * 100),
-        (CHUNKED + b"2\r\n{}\r\n0\r\n", b"X-Trailer: x\r\n" * 100),
-        (CHUNKED + b"2;", b"x" * 1_000),
+        (GET + b"X-Long: ", b"x" * 16_000),
+        (GET, b"X-Short: x\r\n" * 1_000),
+        (CHUNKED + b"2\r\n{}\r\n0\r\n", b"X-Trailer: x\r\n" * 1_000),
+        (CHUNKED + b"2;", b"x" * 16_000),
     ],
     ids=["one header", "many headers", "trailers", "chunk extension"],
 )
@@ -83,7 +84,7 @@ def test_a_head_without_end_is_refused(begun: bytes, more: bytes, fleet: Fleet) 
     with connect(fleet.urls["auth"]) as connection:
         connection.sendall(begun)
         connection.settimeout(0.001)
-        while not answer and sent < 20 * MAX_HEAD_BYTES:
+        while not answer and sent < ENDLESS:
             try:
                 sent += connection.send(more)
                 answer = connection.recv(65_536)
@@ -91,5 +92,5 @@ def test_a_head_without_end_is_refused(begun: bytes, more: bytes, fleet: Fleet) 
                 continue
             except ConnectionError:  # it has hung up on what we were still sending
                 break
-    assert MAX_HEAD_BYTES <= sent + len(begun) < 10 * MAX_HEAD_BYTES
+    assert MAX_HEAD_BYTES <= sent + len(begun) < ENDLESS
     assert not answer or (answer.startswith(b"HTTP/1.1 400 ") and b'"code":"bad_request"' in answer)
