@@ -1,6 +1,7 @@
 """The verbs that work on a running fleet, which they find through its fleet.env: demo, import, migrate, admin, …"""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from dev import ROOT, FleetError, path_of
 from dev.fleet import is_running
+from dev.processes import die_with_parent
 from dev.services import service_environment
 from dev.settings import SERVICE_FOLDERS, data_dir_of, load_secrets, make_data_dir, read_env_file
 from dev.signing import key_files, rotate
@@ -132,4 +134,6 @@ def run_python(command: Sequence[str], cwd: Path, environment: Mapping[str, str]
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     python_path = ":".join(path for path in paths if path)
     environment = {**os.environ, **environment, "PYTHONPATH": python_path}
-    return subprocess.run([sys.executable, *command], cwd=cwd, env=environment, check=False).returncode
+    ends_with_us = die_with_parent(signal.SIGTERM)
+    command = [sys.executable, *command]
+    return subprocess.run(command, cwd=cwd, env=environment, check=False, preexec_fn=ends_with_us).returncode
