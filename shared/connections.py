@@ -158,6 +158,7 @@ class BoundedConnection(HttpToolsProtocol):
         But not in the place of the answer to what came before it: that may have been done.
         """
         if self._ends_with_its_answer():
+            self.flow.pause_reading()  # or nonsense without end is read, and kept, until that answer
             return
         fields, body = bare(BadRequest(), self._settings.default_language, "/", request_id_of(None))
         self._answer(b"400 Bad Request", fields, body, hang_up=True)
