@@ -58,13 +58,13 @@ def create(
         app.state.tracer = export.tracer
         app.state.ending = Ending(settings.shutdown_drain_seconds, app.state.resources.shed)
         app.state.ending.watch()
+        gc.collect()
+        gc.freeze()  # what start-up made lives as long as the process: no collection is to look through it again
         log.info("started")
         with (
             app.state.metrics.including(app.state.resources.measure),
             app.state.metrics.including(app.state.admission.measure),
         ):
-            gc.collect()
-            gc.freeze()  # what start-up made lives as long as the process: no collection looks through it again
             # What shared.connections is told.
             doorkeeper = Doorkeeper(app.state.admission, settings)
             yield {"settings": settings, "ending": app.state.ending, "doorkeeper": doorkeeper}
