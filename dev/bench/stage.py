@@ -33,7 +33,7 @@ RAISED_LIMITS = {
     "DATABASE_POOL_WAIT_SECONDS": "60",
     "PASSWORD_HASH_QUEUE": "1000",
 }
-LOGINS_PER_SECOND = 6  # what a slow machine manages: each connection is to get its answer
+LOGINS_PER_SECOND = 3  # what a slow machine manages on two cores: each connection is to get its answer
 # Before a route is measured: over more connections than the pools have.
 REHEARSING, REHEARSAL_SECONDS = 24, 0.4
 
