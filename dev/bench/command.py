@@ -101,7 +101,7 @@ def bench(plan: Plan, report_line: Callable[[str], None]) -> tuple[list[Row], di
             "warm_start_seconds": round(warm, 1),
             "token_check": run.callers.token_check,
             "memory": extras.memory(idle, rows),
-            **run.extras(rows),
+            **run.extras(),
         }
         besides["took_seconds"] = round(time.monotonic() - began)
         return rows, besides
@@ -143,12 +143,12 @@ class _Run:
             for place, cell in cells.items()
         ]
 
-    def extras(self, rows: Sequence[Row]) -> dict[str, Any]:
+    def extras(self) -> dict[str, Any]:
         """What the audit trail costs, and a flood of logins."""
         plan = self._plan
-        self._say("Reads without the audit trail ...")
+        self._say("Reads with and without the audit trail, in turns ...")
         where = (self._fleet, self._scratch, self.callers)
-        audit = extras.cost_of_audit(*where, rows, plan.seconds, plan.generator)
+        audit = extras.cost_of_audit(*where, plan.routes, plan.seconds, plan.generator)
         self._say(f"{plan.logins_at_once} logins at once ...")
         flood = extras.flood_of_logins(*where, plan.logins_at_once, plan.flood_seconds, plan.generator)
         return {"audit": audit, "flood_of_logins": flood}
