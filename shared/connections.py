@@ -85,16 +85,17 @@ class BoundedConnection(HttpToolsProtocol):
             self._await_header()
         self._unset_keepalive_if_required()
         self._head_bytes += len(data)
+        rest = memoryview(data)
         try:
-            self.parser.feed_data(data)
+            while rest:
+                try:
+                    self.parser.feed_data(rest)
+                    break
+                except HttpParserUpgrade as stopped:
+                    rest = rest[stopped.args[0] :]
+                    self._read_again_without_offer()
             if self._head_bytes > MAX_HEAD_BYTES:
                 raise HttpParserError
-        except HttpParserUpgrade as stopped:
-            once_more = self._head_without_offer() + data[stopped.args[0] :]
-            # Another parser, as uvicorn's: this one reads nothing more if the request is the connection's last.
-            self.parser = HttpRequestParser(self)
-            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-            self.data_received(once_more)
         except HttpParserError:
             self.logger.warning("Invalid HTTP request received.")
             self.send_400_response("")
@@ -199,11 +200,14 @@ class BoundedConnection(HttpToolsProtocol):
         if hang_up:
             self.transport.close()
 
-    def _head_without_offer(self) -> bytes:
+    def _read_again_without_offer(self) -> None:
         version = self.parser.get_http_version().encode()
         lines = [b" ".join((self.parser.get_method(), self.url, b"HTTP/" + version))]
         lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
-        return b"\r\n".join([*lines, b"", b""])
+        # Another parser, as uvicorn's: this one reads nothing more if the request is the connection's last.
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.parser.feed_data(b"\r\n".join([*lines, b"", b""]))
 
     def shutdown(self) -> None:
         """Called when nobody can connect any more. A request may be on its way to an idle connection: let it come.

@@ -94,3 +94,12 @@ def test_a_head_without_end_is_refused(begun: bytes, more: bytes, fleet: Fleet) 
                 break
     assert MAX_HEAD_BYTES <= sent + len(begun) < ENDLESS
     assert not answer or (answer.startswith(b"HTTP/1.1 400 ") and b'"code":"bad_request"' in answer)
+
+
+def test_any_number_of_offers_sent_at_once_are_passed_over(fleet: Fleet) -> None:
+    request = b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    many = 1_500  # more than Python calls itself
+    with connect(fleet.urls["auth"]) as connection:
+        connection.sendall(request * many + b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answers = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert answers.count(b"HTTP/1.1 200 ") == many + 1
