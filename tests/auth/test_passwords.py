@@ -1,8 +1,10 @@
 """Password rules and the bounded queue of hashes."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from threading import Event
+from threading import enumerate as enumerate_threads
 
 import bcrypt
 import pytest
@@ -133,6 +135,23 @@ async def test_past_its_bound_the_queue_refuses_and_what_it_holds_is_done(hasher
     for stored in await asyncio.gather(*held):
         assert stored.startswith("$2b$04$")
     assert await hasher.hash("there is room again")
+
+
+@pytest.mark.parametrize(("cores", "at_once"), [(1, 1), (2, 1), (8, 7)])
+async def test_one_core_is_left_to_others(
+    cores: int, at_once: int, gate: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    gate.set()  # it makes a hash of its own as it begins
+    hasher = Hasher(rounds=4, queue=QUEUE)
+    gate.clear()
+    held = asyncio.gather(*(hasher.hash("correct horse") for _ in range(at_once + QUEUE)))
+    await asyncio.sleep(0)
+    assert hasher.waiting == QUEUE
+    assert len([thread for thread in enumerate_threads() if thread.name.startswith("bcrypt")]) == at_once
+    gate.set()
+    await held
+    hasher.close()
 
 
 async def test_other_work_goes_on_while_passwords_are_hashed(hasher: Hasher, gate: Event) -> None:
