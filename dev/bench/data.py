@@ -163,7 +163,7 @@ def load(database_url: str, patients: int, report: Callable[[str], None]) -> Pop
             cursor.execute("CHECKPOINT")
     finally:
         connection.close()
-    calling = [Account(doctor, "doctor", email) for doctor, _, email in doctors[:CALLING_DOCTORS]]
+    calling = [Account(doctors[index][0], "doctor", doctors[index][2]) for index in _calling(len(doctors))]
     return Population(calling, callers, count, time.monotonic() - started)
 
 
@@ -178,10 +178,19 @@ def _copy(connection: Connection, rows: Rows) -> int:
 Doctor = tuple[str, str, str]
 
 
+def _calling(doctors: int) -> list[int]:
+    """Which of so many doctors may call: spread over those with many patients and those with few.
+
+    So their number of patients is the same whatever the benchmark's size, and so is the work of a request.
+    """
+    return sorted({(2 * part + 1) * doctors // (2 * CALLING_DOCTORS) for part in range(CALLING_DOCTORS)})
+
+
 def _staff(draw: Draw, now: datetime, patients: int, password_hash: str) -> tuple[Rows, list[Doctor]]:
     """The institutions and doctors."""
     rows, doctors = Rows(), []
     number = max(patients // PATIENTS_PER_DOCTOR, 5)
+    calling = set(_calling(number))
     institutions = [draw.uuid() for _ in range(max(number // DOCTORS_PER_INSTITUTION, 2))]
     for index, institution in enumerate(institutions):
         created = draw.moment(now, 1_500)
@@ -192,7 +201,7 @@ def _staff(draw: Draw, now: datetime, patients: int, password_hash: str) -> tupl
     for index in range(number):
         doctor, institution, created = draw.uuid(), institutions[index % len(institutions)], draw.moment(now, 1_400)
         first, last, email = _person(draw, "doctor", index)
-        _account(rows, doctor, "doctor", email, password_hash if index < CALLING_DOCTORS else None, created)
+        _account(rows, doctor, "doctor", email, password_hash if index in calling else None, created)
         person = (doctor, institution, first, last, f"MED-{index:07}", "verified")
         specialty = ("18f3c060-0598-51e1-b7d6-fc7e3e2d7484", "712c6ee7-d3f2-508b-af1b-b92b570c7ce7")[index % 2]
         rows.add("doctors", *person, specialty, draw.random.randint(1, 40), draw.random.randint(4, 20) * 100, created)

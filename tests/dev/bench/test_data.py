@@ -73,6 +73,18 @@ def test_the_load_leaves_the_schema_as_it_was_and_keeps_every_promise(url: str) 
     assert with_password == {account.id for account in population.doctors + population.patients}
 
 
+@pytest.mark.parametrize("doctors", [20, 50, 4_999])
+def test_who_calls_is_spread_alike_over_doctors_with_many_patients_and_with_few(doctors: int) -> None:
+    places = [index / doctors for index in data._calling(doctors)]
+    assert len(places) == data.CALLING_DOCTORS
+    assert sum(places) / len(places) == pytest.approx(0.5, abs=0.03)
+    assert places[0] < 0.05 and places[-1] >= 0.95
+
+
+def test_a_few_doctors_all_call() -> None:
+    assert data._calling(5) == [0, 1, 2, 3, 4]
+
+
 def test_every_run_draws_the_same_people() -> None:
     now = datetime(2026, 11, 24, tzinfo=UTC)
     first, second = (data._staff(data.Draw(data.SEED), now, 300, "hash")[1] for _ in range(2))
