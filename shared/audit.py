@@ -44,7 +44,10 @@ def parameters(
     outcome: str = "success",
     detail: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The parameters of an event: who (the caller), what (`read`, `login`, …), on which resource."""
+    """The parameters of an event: who (the caller), what (`read`, `login`, …), on which resource, and of whom.
+
+    `patient_ids` names nobody twice.
+    """
     request = context.current()
     return {
         "audit_service": service,
