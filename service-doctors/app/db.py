@@ -150,14 +150,13 @@ _PATIENTS_OF_DOCTOR = """
 _PATIENT_FILTERS = "[AND p.validation_status = %(validation_status)s] " + finds("(p.search_text || '')")
 
 LIST_PATIENTS = audited(
-    "SELECT p.id AS patient_id, search_key(p.last_name) AS last_key, search_key(p.first_name) AS first_key, "
+    "SELECT p.id AS patient_id, p.last_name_key, p.first_name_key, "
     + _PATIENT
     + _PATIENTS_OF_DOCTOR
     + _PATIENT_FILTERS
     + """
-      [AND (search_key(p.last_name), search_key(p.first_name), p.id)
-           > (%(after_last)s, %(after_first)s, %(after_id)s::uuid)]
-    ORDER BY search_key(p.last_name), search_key(p.first_name), p.id
+      [AND (p.last_name_key, p.first_name_key, p.id) > (%(after_last)s, %(after_first)s, %(after_id)s::uuid)]
+    ORDER BY p.last_name_key, p.first_name_key, p.id
     LIMIT %(limit)s + 1
 """,
     page=True,

@@ -306,7 +306,7 @@ async def list_patients(res: ClientResources, caller: Caller, query: PatientQuer
     event = audit.parameters(res.service, caller, "read", "patient_list")
     rows = await db.list_patients(res.db, caller.user_id, filters, after, query.limit, event)
     count = await db.count_patients(res.db, caller.user_id, filters)
-    page = res.cursors.cut("patients", query, rows, ("last_key", "first_key", "id"))
+    page = res.cursors.cut("patients", query, rows, ("last_name_key", "first_name_key", "id"))
     summaries = [PatientSummary.model_validate(row) for row in page.items]
     return PatientList(patient_count=count, patients=summaries, next_cursor=page.next_cursor)
 

@@ -68,35 +68,32 @@ _MATCHING = finds("p.search_text") + (
     " [PLAN AND p.date_of_birth >= %(born_after)s] [PLAN AND p.date_of_birth <= %(born_before)s]"
 )
 
-_NAME = "search_key(p.last_name), search_key(p.first_name), p.id"
+_NAME = "p.last_name_key, p.first_name_key, p.id"
 
-# Of each order how its SELECT begins, before a patient's own columns, the ORDER BY, and what comes after a position in
-# it; the rows' columns that make one.
+# Of each order the ORDER BY, and what comes after a position in it; the rows' columns that make one.
 _ORDERS = {
     "created_at": (
-        "SELECT",
         "p.created_at DESC, p.id DESC",
         "[AND (p.created_at, p.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid)]",
     ),
     "last_name": (
-        "SELECT search_key(p.last_name) AS last_key, search_key(p.first_name) AS first_key,",
         _NAME,
-        f"[AND ({_NAME}) > (%(after_last_key)s, %(after_first_key)s, %(after_id)s::uuid)]",
+        f"[AND ({_NAME}) > (%(after_last_name_key)s, %(after_first_name_key)s, %(after_id)s::uuid)]",
     ),
 }
-SORT_KEYS = {"created_at": ("created_at", "id"), "last_name": ("last_key", "first_key", "id")}
+SORT_KEYS = {"created_at": ("created_at", "id"), "last_name": ("last_name_key", "first_name_key", "id")}
 
 # By order, and of those who are active or not.
 LIST_PATIENTS = {
     (sort, is_active): audited(
-        select
+        "SELECT p.last_name_key, p.first_name_key, "
         + _PATIENT
         + " WHERE p.id IN "
         + page("patients", within=alive + _LISTED, matching=_MATCHING, position=position, order=order)
         + f" ORDER BY {order} LIMIT %(limit)s + 1",
         page=True,
     )
-    for sort, (select, order, position) in _ORDERS.items()
+    for sort, (order, position) in _ORDERS.items()
     for is_active, alive in _ALIVE.items()
 }
 
@@ -111,7 +108,7 @@ IS_EMAIL_TAKEN = "SELECT id FROM users WHERE lower(email) = lower(%(email)s) AND
 FIND_NAMESAKES = audited(
     """
     SELECT p.id AS patient_id FROM patients p
-    WHERE search_key(p.last_name) = search_key(%(last_name)s) AND search_key(p.first_name) = search_key(%(first_name)s)
+    WHERE p.last_name_key = search_key(%(last_name)s) AND p.first_name_key = search_key(%(first_name)s)
       AND p.date_of_birth = %(date_of_birth)s AND """
     + IN_SCOPE
     + " ORDER BY p.created_at, p.id"

@@ -283,8 +283,8 @@ async def test_the_pages_hold_every_match_once(
 @pytest.mark.parametrize(
     ("index", "calls"),
     [
-        *((f"ix_patients_{name}", patient_lists) for name in ("created", "institution_name", "search_text")),
-        *((f"ix_patients_{name}", patient_lists) for name in ("date_of_birth", "status_name")),
+        *((f"ix_patients_{name}", patient_lists) for name in ("created", "institution_name_key", "search_text")),
+        *((f"ix_patients_{name}", patient_lists) for name in ("date_of_birth", "status_name_key")),
         *((f"ix_users_{name}", other_lists) for name in ("created", "type_created", "search")),
     ],
 )

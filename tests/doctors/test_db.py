@@ -211,7 +211,7 @@ async def test_listed_patients_are_recorded_and_counted(
     assert [events_about(owner, patient.id) for patient in patients] == [1, 1, 1]
     assert await db.count_patients(database, doctor_id, NO_PATIENT_FILTERS) == 3
 
-    place = [rows[0]["last_key"], rows[0]["first_key"], rows[0]["id"]]
+    place = [rows[0]["last_name_key"], rows[0]["first_name_key"], rows[0]["id"]]
     rest = await db.list_patients(database, doctor_id, NO_PATIENT_FILTERS, place, 50, event_of(doctor))
     assert [row["last_name"] for row in rest] == ["Álvarez", "Zúñiga"]
     found = NO_PATIENT_FILTERS | {"q": "ZUNIGA"}

@@ -218,12 +218,12 @@ async def test_the_list_of_each_role_walks_an_index_in_its_order(api: Api, care:
         "ix_patients_created": (api.admin, "created_at"),
         "ix_patients_doctor_created": (care.doctor, "created_at"),
         "ix_patients_institution_created": (care.institution, "created_at"),
-        "ix_patients_name": (api.admin, "last_name"),
-        "ix_patients_doctor_name": (care.doctor, "last_name"),
-        "ix_patients_institution_name": (care.institution, "last_name"),
+        "ix_patients_name_key": (api.admin, "last_name"),
+        "ix_patients_doctor_name_key": (care.doctor, "last_name"),
+        "ix_patients_institution_name_key": (care.institution, "last_name"),
     }
     for index, (user, sort) in indexes.items():
-        place = {"after_created_at": "2026-01-01", "after_last_key": "m", "after_first_key": "m"}
+        place = {"after_created_at": "2026-01-01", "after_last_name_key": "m", "after_first_name_key": "m"}
         place |= {"after_id": str(uuid4()), "limit": 50}
         parameters = NO_FILTERS | words(None) | scope_of(user) | own(scope_of(user)) | place | event_of(user)
         # On the tests' few rows any plan is cheap: without the others the planner shows whether this index can serve.
