@@ -17,7 +17,7 @@ from typing import NoReturn
 import psycopg2
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
-from shared.addresses import check_postgres
+from .address import database_url
 
 CHANGED = """
     SELECT id, chain, position, hash IS DISTINCT FROM audit_hash(event, coalesce(previous, ''))
@@ -99,14 +99,10 @@ def watch(database_url: str, listen: str, seconds: float) -> NoReturn:
 
 def main() -> int:
     """The command line."""
-    url = os.environ.get("DATABASE_URL")
-    if not url:
-        print("audit: DATABASE_URL is not set", file=sys.stderr)
-        return 2
     try:
-        check_postgres(url)
+        url = database_url(os.environ)
     except ValueError as exc:
-        print(f"audit: DATABASE_URL {exc}", file=sys.stderr)
+        print(f"audit: {exc}", file=sys.stderr)
         return 2
     if sys.argv[1:] != ["watch"]:
         return 1 if verify(url) else 0

@@ -15,8 +15,7 @@ import psycopg2
 from psycopg2.extensions import connection
 from yoyo import get_backend, read_migrations
 
-from shared.addresses import check_postgres
-
+from .address import database_url
 from .roles import SERVICES, create_roles, password_variable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -75,14 +74,10 @@ def _apply(backend: Any, migration: Any) -> None:
 
 def main() -> int:
     """The command line."""
-    url = os.environ.get("DATABASE_URL")
-    if not url:
-        print("migrate: DATABASE_URL is not set", file=sys.stderr)
-        return 2
     try:
-        check_postgres(url)
+        url = database_url(os.environ)
     except ValueError as exc:
-        print(f"migrate: DATABASE_URL {exc}", file=sys.stderr)
+        print(f"migrate: {exc}", file=sys.stderr)
         return 2
     passwords = {
         name: os.environ[password_variable(name)] for name in SERVICES if password_variable(name) in os.environ

@@ -13,6 +13,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 (it is a class)
 from psycopg2.extras import register_uuid
 
+from database.address import database_url
 from .demo import make_logins, print_logins
 from .files import Report, ranges
 from .loading import load
@@ -66,9 +67,10 @@ def main() -> int:
 
 def run(directory: Path, passwords: Path | None, environ: Mapping[str, str]) -> int:
     """Load a directory; with a file for `passwords`, make the logins of the demonstration as well."""
-    url = environ.get("DATABASE_URL")
-    if not url:
-        return fail("DATABASE_URL is not set", 2)
+    try:
+        url = database_url(environ)
+    except ValueError as exc:
+        return fail(str(exc), 2)
     if not any((directory / file).is_file() for file in ENTITY_FILES):
         return fail(f"{directory} has none of {', '.join(ENTITY_FILES)}")
     started = time.monotonic()
