@@ -14,6 +14,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 (it is a 
 from psycopg2.extras import register_uuid
 
 from database.address import database_url
+
 from .demo import make_logins, print_logins
 from .files import Report, ranges
 from .loading import load
