@@ -46,6 +46,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._ending: Ending = app_state["ending"]
         self._doorkeeper: Doorkeeper = app_state["doorkeeper"]
         self._idle_since = self.loop.time()
+        self._served: RequestResponseCycle | None = None  # `cycle` is the last one that has come
         self._header_timer: asyncio.TimerHandle | None = None
         self._send_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0  # which the parser keeps until it has all of them, give or take what came at once
@@ -70,9 +71,12 @@ class BoundedConnection(HttpToolsProtocol):
             ).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timers."""
+        """Forget the timers, and let who answers know: of requests sent ahead, uvicorn tells the last one alone."""
         _cancel(self._header_timer)
         _cancel(self._send_timer)
+        if self._served is not None:
+            self._served.disconnected = True
+            self._served.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -173,6 +177,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         """Serve a request, or have it refused in its turn."""
+        self._served = cycle
         if self._doorkeeper.lets_in(cycle.scope["path"]):
             super()._start_asgi_task(cycle, app)
         else:
