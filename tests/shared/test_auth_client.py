@@ -18,7 +18,7 @@ from shared.auth_client import AuthClient
 from shared.errors import AuthUnavailable, InvalidCredentials
 from shared.settings import ClientSettings, Settings
 from tests.certificates import make_certificate
-from tests.support import PASSWORD, Api
+from tests.support import PASSWORD, Api, unique
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +51,7 @@ async def test_a_frozen_auth_service_is_given_up(impatient: AuthClient, fleet: F
     finally:
         fleet.services["auth"].kill(signal.SIGCONT)
     with pytest.raises(InvalidCredentials):
-        await impatient.login("nobody@example.com", PASSWORD, "doctor")
+        await impatient.login(f"{unique('nadie')}@example.com", PASSWORD, "doctor")
 
 
 async def test_a_connection_is_not_used_again_shortly_before_the_auth_service_ends_it(
@@ -117,7 +117,7 @@ async def test_however_many_wait_a_sign_of_life_is_asked_for_once(impatient: Aut
             most = max(most, under_way)
 
     impatient._http.event_hooks = {"request": [count], "response": [count]}
-    logins = (impatient.login("nobody@example.com", "wrong", "doctor") for _ in range(20))
+    logins = (impatient.login(f"{unique('nadie')}@example.com", "wrong", "doctor") for _ in range(20))
     await asyncio.gather(*logins, return_exceptions=True)
     assert most == 1
 
