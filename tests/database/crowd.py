@@ -130,7 +130,7 @@ def load(url: str, patients: int) -> None:
             cursor.execute(definition)
     connection.autocommit = True
     with connection.cursor() as cursor:
-        # A sample of 120,000 rows, so all of 100,000: else its luck decides between two plans, once in 25 for the worse.
+        # A sample of 120,000 rows, so all of 100,000: its luck would decide between two plans.
         cursor.execute("SET default_statistics_target = 400")
         cursor.execute("VACUUM ANALYZE")
     connection.close()
