@@ -19,6 +19,7 @@ from shared.postgres import Executor, Row
 from shared.record import HealthProfile, ValidationStatus
 from shared.resources import ClientResources
 from shared.schemas import ABSENT, Body, CatalogueId, ContactEmail, Update
+from shared.search import HOW_FOUND
 from shared.text import Name, Note, Password, Phone, Search
 
 from . import db, indicators, scores, smoking
@@ -132,7 +133,7 @@ class PatientUpdate(Update):
 class PatientQuery(PageQuery):
     """The filters of the patients' list; bounds are inclusive."""
 
-    q: Search | None = Field(default=None, description="Part of a name or e-mail, without case and accents.")
+    q: Search | None = Field(default=None, description="Words of a name or e-mail, " + HOW_FOUND)
     sort: Literal["created_at", "last_name"] = Field(default="created_at", description="Newest first, or by name.")
     doctor_id: UUID | None = None
     institution_id: UUID | None = None

@@ -63,9 +63,31 @@ def test_a_search_keeps_the_order(named: User) -> None:
     assert len(names(walk(named, q="example.com", sort="last_name", limit=2))) == len(NAMES)
 
 
-@pytest.mark.parametrize("term", ["nunez ana", "ANA nún", "example.com Núñez An", "uñ a"])
+@pytest.mark.parametrize("term", ["nunez ana", "ANA nún", "example.com Núñez An", "Núñez, Ana", "nú - a"])
 def test_each_word_may_stand_anywhere_in_name_or_email(named: User, term: str) -> None:
     assert {"Ana Núñez", "Ana Nunez"} <= set(names(walk(named, q=term)))
+
+
+@pytest.mark.parametrize(
+    ("term", "found"),
+    [
+        ("NU", {"Ana Núñez", "Ana Nunez"}),
+        ("z", {"Zoe Álvarez", "Bea Zúñiga"}),
+        ("al z", {"Zoe Álvarez"}),
+        ("ez", set()),
+        ("ex nu", {"Ana Núñez", "Ana Nunez"}),  # of `…@example.com`
+        ("(n", {"Ana Núñez", "Ana Nunez", "Íñigo ñandú"}),
+        (".", set(IN_ORDER)),
+        ("b_", set()),
+        ("b%", set()),
+    ],
+)
+def test_one_or_two_letters_begin_a_word(named: User, term: str, found: set[str]) -> None:
+    assert set(names(walk(named, q=term))) == found
+
+
+def test_signs_alone_count_as_little_as_spaces(named: User) -> None:
+    assert len(names(walk(named, q="%"))) == len(names(walk(named, q="- _"))) == len(NAMES)
 
 
 def test_a_search_knows_what_has_changed(api: Api) -> None:
