@@ -149,8 +149,17 @@ _PATIENTS_OF_DOCTOR = """
 # An expression that no index is of: its own patients are read sooner than a word is looked up among everybody's.
 _PATIENT_FILTERS = "[AND p.validation_status = %(validation_status)s] " + finds("(p.search_text || '')")
 
+_COUNT_PATIENTS = (
+    "SELECT count(*) AS patient_count FROM patients p WHERE p.doctor_id = %(doctor_id)s AND p.deleted_at IS NULL "
+    + _PATIENT_FILTERS
+)
+COUNT_PATIENTS = Prepared(_COUNT_PATIENTS)
+
 LIST_PATIENTS = audited(
     "SELECT p.id AS patient_id, p.last_name_key, p.first_name_key, "
+    + "("
+    + _COUNT_PATIENTS
+    + ") AS patient_count, "
     + _PATIENT
     + _PATIENTS_OF_DOCTOR
     + _PATIENT_FILTERS
@@ -160,11 +169,6 @@ LIST_PATIENTS = audited(
     LIMIT %(limit)s + 1
 """,
     page=True,
-)
-
-COUNT_PATIENTS = Prepared(
-    "SELECT count(*) AS count FROM patients p WHERE p.doctor_id = %(doctor_id)s AND p.deleted_at IS NULL "
-    + _PATIENT_FILTERS
 )
 
 FIND_MEDICAL_RECORD = audited(
@@ -258,17 +262,17 @@ async def get_institution(executor: Executor, doctor_id: UUID) -> Row:
 
 async def list_patients(
     executor: Executor, doctor_id: UUID, filters: dict[str, Any], after: list[Any], limit: int, event: dict[str, Any]
-) -> list[Row]:
-    """Up to `limit` + 1 patients of a doctor by name, after the position `[last, first, id]`; audited as `event`."""
+) -> tuple[list[Row], int]:
+    """Up to `limit` + 1 patients of a doctor by name, after a position `[last, first, id]`, and how many match in all.
+
+    Audited as `event`.
+    """
     place = {"after_last": after[0], "after_first": after[1], "after_id": after[2], "limit": limit}
     parameters = {**filters, **words(filters["q"]), **place, "doctor_id": doctor_id, **event}
-    return await executor.fetch_all(LIST_PATIENTS, parameters)
-
-
-async def count_patients(executor: Executor, doctor_id: UUID, filters: dict[str, Any]) -> int:
-    """How many patients of a doctor match the filters."""
-    row = await executor.fetch_one(COUNT_PATIENTS, {**filters, **words(filters["q"]), "doctor_id": doctor_id})
-    return int(row["count"]) if row else 0
+    rows = await executor.fetch_all(LIST_PATIENTS, parameters)
+    # Each row tells the number. Where none follows the position, there may be some before it.
+    counted = rows[0] if rows else await executor.fetch_one(COUNT_PATIENTS, parameters)
+    return rows, int(counted["patient_count"]) if counted else 0
 
 
 async def find_medical_record(

@@ -17,6 +17,7 @@ from shared.postgres import Executor, Row
 from shared.record import MedicalRecord, RiskLevel, ValidationStatus
 from shared.resources import ClientResources
 from shared.schemas import ABSENT, Body, ContactEmail, Update
+from shared.search import HOW_FOUND
 from shared.text import LicenseNumber, Name, Password, Phone, Search
 
 from . import db
@@ -84,7 +85,7 @@ class DoctorUpdate(Update):
 class DoctorQuery(PageQuery):
     """The filters of the doctors' list; bounds are inclusive."""
 
-    q: Search | None = Field(default=None, description="Part of a name, e-mail or licence, without case and accents.")
+    q: Search | None = Field(default=None, description="Words of a name, e-mail or licence, " + HOW_FOUND)
     sort: Literal["created_at", "last_name"] = Field(default="created_at", description="Newest first, or by name.")
     specialty_id: UUID | None = None
     institution_id: UUID | None = None
@@ -167,7 +168,7 @@ class PatientSummary(BaseModel):
 class PatientQuery(PageQuery):
     """The filters of a doctor's patients."""
 
-    q: Search | None = Field(default=None, description="Part of a name or e-mail, without case and accents.")
+    q: Search | None = Field(default=None, description="Words of a name or e-mail, " + HOW_FOUND)
     validation_status: ValidationStatus | None = None
 
 
@@ -300,15 +301,13 @@ async def get_institution(res: ClientResources, caller: Caller) -> Row:
     return await db.get_institution(res.db, caller.user_id)
 
 
-async def list_patients(res: ClientResources, caller: Caller, query: PatientQuery) -> PatientList:
+async def list_patients(res: ClientResources, caller: Caller, query: PatientQuery) -> dict[str, Any]:
     """The calling doctor's patients by name; recorded in the audit trail."""
     after, filters = res.cursors.read("patients", query, 3), query.filters()
     event = audit.parameters(res.service, caller, "read", "patient_list")
-    rows = await db.list_patients(res.db, caller.user_id, filters, after, query.limit, event)
-    count = await db.count_patients(res.db, caller.user_id, filters)
+    rows, count = await db.list_patients(res.db, caller.user_id, filters, after, query.limit, event)
     page = res.cursors.cut("patients", query, rows, ("last_name_key", "first_name_key", "id"))
-    summaries = [PatientSummary.model_validate(row) for row in page.items]
-    return PatientList(patient_count=count, patients=summaries, next_cursor=page.next_cursor)
+    return {"patient_count": count, "patients": page.items, "next_cursor": page.next_cursor}
 
 
 async def get_medical_record(res: ClientResources, caller: Caller, patient_id: UUID) -> Row:

@@ -68,7 +68,7 @@ async def get_institution(caller: DoctorCaller, res: Res) -> dict[str, Any]:
 @router.get("/api/v1/doctors/me/patients", response_model=domain.PatientList, tags=["me"])
 async def list_patients(
     caller: DoctorCaller, res: Res, query: Annotated[domain.PatientQuery, Query()]
-) -> domain.PatientList:
+) -> dict[str, Any]:
     """The calling doctor's patients, by last name and first name."""
     return await domain.list_patients(res, caller, query)
 

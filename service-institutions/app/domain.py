@@ -16,6 +16,7 @@ from shared.postgres import Executor, Row
 from shared.record import RiskLevel, ValidationStatus
 from shared.resources import ClientResources
 from shared.schemas import ABSENT, Body, CatalogueId, ContactEmail, Update
+from shared.search import HOW_FOUND
 from shared.text import CLEAN, LicenseNumber, Password, Phone, PostalCode, Search, Text
 
 from . import db
@@ -126,7 +127,7 @@ class InstitutionUpdate(Update):
 class InstitutionQuery(PageQuery):
     """The filters of the institutions' list; `region` and `city` are whole names."""
 
-    q: Search | None = Field(default=None, description="Part of a name, e-mail or licence, without case and accents.")
+    q: Search | None = Field(default=None, description="Words of a name, e-mail or licence, " + HOW_FOUND)
     sort: Literal["created_at", "name"] = Field(default="created_at", description="Newest first, or by name.")
     institution_type_id: CatalogueId | None = None
     country: CountryCode | None = None
@@ -317,24 +318,22 @@ async def restore_institution(res: ClientResources, caller: Caller, institution_
         return await db.get_institution(tx, institution_id)
 
 
-async def list_doctors(res: ClientResources, caller: Caller, query: PageQuery) -> DoctorList:
+async def list_doctors(res: ClientResources, caller: Caller, query: PageQuery) -> dict[str, Any]:
     """The calling institution's doctors by name."""
     after = res.cursors.read("doctors", query, 3)
     rows = await db.list_doctors(res.reader_of(query), caller.user_id, after, query.limit)
     page = res.cursors.cut("doctors", query, rows, ("last_key", "first_key", "id"))
-    summaries = [DoctorSummary.model_validate({**row, "specialty": row["specialty_name"]}) for row in page.items]
-    return DoctorList(doctors=summaries, next_cursor=page.next_cursor)
+    doctors = [{**row, "specialty": row["specialty_name"]} for row in page.items]
+    return {"doctors": doctors, "next_cursor": page.next_cursor}
 
 
-async def list_patients(res: ClientResources, caller: Caller, query: PageQuery) -> PatientList:
+async def list_patients(res: ClientResources, caller: Caller, query: PageQuery) -> dict[str, Any]:
     """The calling institution's patients, newest first; recorded in the audit trail."""
     after = res.cursors.read("patients", query, 2)
     event = audit.parameters(res.service, caller, "read", "patient_list")
     rows = await db.list_patients(res.db, caller.user_id, after, query.limit, event)
     page = res.cursors.cut("patients", query, rows, ("created_at", "id"))
-    return PatientList(
-        patients=[PatientSummary.model_validate(row) for row in page.items], next_cursor=page.next_cursor
-    )
+    return {"patients": page.items, "next_cursor": page.next_cursor}
 
 
 async def list_institution_types(res: ClientResources) -> dict[str, Any]:

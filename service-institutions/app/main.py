@@ -38,15 +38,13 @@ async def login(body: Login, res: Res) -> dict[str, Any]:
 
 # Before /{institution_id}, which would take the words `doctors`, `patients` and `geography` for an id.
 @router.get("/api/v1/institutions/doctors", response_model=domain.DoctorList, tags=["own"])
-async def list_doctors(caller: InstitutionCaller, res: Res, query: Annotated[PageQuery, Query()]) -> domain.DoctorList:
+async def list_doctors(caller: InstitutionCaller, res: Res, query: Annotated[PageQuery, Query()]) -> dict[str, Any]:
     """The calling institution's doctors, by last name and first name."""
     return await domain.list_doctors(res, caller, query)
 
 
 @router.get("/api/v1/institutions/patients", response_model=domain.PatientList, tags=["own"])
-async def list_patients(
-    caller: InstitutionCaller, res: Res, query: Annotated[PageQuery, Query()]
-) -> domain.PatientList:
+async def list_patients(caller: InstitutionCaller, res: Res, query: Annotated[PageQuery, Query()]) -> dict[str, Any]:
     """The calling institution's patients, newest first."""
     return await domain.list_patients(res, caller, query)
 

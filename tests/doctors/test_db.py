@@ -206,17 +206,21 @@ async def test_listed_patients_are_recorded_and_counted(
     doctor = api.new_doctor(institution)
     doctor_id = UUID(doctor.id)
     patients = [api.new_patient(doctor, last_name=name) for name in ("Álvarez", "alvarado", "Zúñiga")]
-    rows = await db.list_patients(database, doctor_id, NO_PATIENT_FILTERS, [None] * 3, 50, event_of(doctor))
+    rows, count = await db.list_patients(database, doctor_id, NO_PATIENT_FILTERS, [None] * 3, 50, event_of(doctor))
     assert [row["last_name"] for row in rows] == ["alvarado", "Álvarez", "Zúñiga"]
     assert [events_about(owner, patient.id) for patient in patients] == [1, 1, 1]
-    assert await db.count_patients(database, doctor_id, NO_PATIENT_FILTERS) == 3
+    assert count == 3
 
-    place = [rows[0]["last_name_key"], rows[0]["first_name_key"], rows[0]["id"]]
-    rest = await db.list_patients(database, doctor_id, NO_PATIENT_FILTERS, place, 50, event_of(doctor))
+    places = [[row["last_name_key"], row["first_name_key"], row["id"]] for row in rows]
+    rest, count = await db.list_patients(database, doctor_id, NO_PATIENT_FILTERS, places[0], 50, event_of(doctor))
     assert [row["last_name"] for row in rest] == ["Álvarez", "Zúñiga"]
+    assert count == 3
+    assert await db.list_patients(database, doctor_id, NO_PATIENT_FILTERS, places[2], 50, event_of(doctor)) == ([], 3)
     found = NO_PATIENT_FILTERS | {"q": "ZUNIGA"}
-    assert len(await db.list_patients(database, doctor_id, found, [None] * 3, 50, event_of(doctor))) == 1
-    assert await db.count_patients(database, doctor_id, found) == 1
+    rows, count = await db.list_patients(database, doctor_id, found, [None] * 3, 50, event_of(doctor))
+    assert (len(rows), count) == (1, 1)
+    nobody = NO_PATIENT_FILTERS | {"q": "nadie"}
+    assert await db.list_patients(database, doctor_id, nobody, [None] * 3, 50, event_of(doctor)) == ([], 0)
 
 
 async def test_nothing_found_is_nothing_recorded(

@@ -37,7 +37,7 @@ doctors      GET    /api/v1/doctors/me/dashboard                                
 doctors      GET    /api/v1/doctors/me/profile                                                  1 1
 doctors      PUT    /api/v1/doctors/me/profile                                                  4 1
 doctors      GET    /api/v1/doctors/me/institution                                              1 1
-doctors      GET    /api/v1/doctors/me/patients                                                 2 1
+doctors      GET    /api/v1/doctors/me/patients                                                 1 1
 doctors      GET    /api/v1/doctors/me/patients/{patient_id}/medical-record                     1 1
 doctors      GET    /api/v1/doctors/me/appointments                                             1 1
 doctors      GET    /api/v1/doctors                                                             1 1
