@@ -15,7 +15,7 @@ REVOKE EXECUTE ON FUNCTION mirror_owner_status(), chain_audit_event(), list_audi
 -- administrators, nobody changes or deletes.
 GRANT INSERT (service, actor_type, actor_id, action, resource, patient_ids, outcome, request_id, client_address, detail)
     ON audit_events TO {auth}, {doctors}, {institutions}, {patients};
-GRANT SELECT ON audit_events TO {auth};
+GRANT SELECT ON audit_events, audit_event_patients TO {auth};
 GRANT SELECT ON access_log TO {patients};
 
 -- Accounts belong to the auth service. The others see whom they belong to, never a password hash.

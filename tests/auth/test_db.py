@@ -1,5 +1,6 @@
 """The SQL of accounts, on the real server."""
 
+import re
 from uuid import UUID, uuid4
 
 import pytest
@@ -143,3 +144,29 @@ async def test_admins_are_counted(database: Database, api: Api) -> None:
     await insert(database, an_email())
     assert before >= 1
     assert await db.count_admins(database) == before + 1
+
+
+def test_the_events_of_a_patient_are_found_without_reading_the_trail(owner: RealDictCursor) -> None:
+    patient_id = uuid4()
+    owner.execute("BEGIN")
+    # Without the triggers: the chain would take its time, and nothing of this is kept.
+    owner.execute("SET LOCAL session_replication_role = replica")
+    owner.execute(
+        """
+        WITH made AS (
+            INSERT INTO audit_events (service, actor_type, action, resource, patient_ids, outcome, request_id)
+            SELECT 's', 'doctor', 'read', 'patient',
+                   ARRAY[CASE mod(n, 1000) WHEN 0 THEN %s::uuid ELSE gen_random_uuid() END], 'success', 'r'
+            FROM generate_series(1, 20000) n RETURNING id, occurred_at, patient_ids)
+        INSERT INTO audit_event_patients (patient_id, occurred_at, event_id)
+        SELECT unnest(patient_ids), occurred_at, id FROM made
+        """,
+        (str(patient_id),),
+    )
+    owner.execute("ANALYZE audit_events, audit_event_patients")
+    nothing = dict.fromkeys(("actor_id", "action", "from", "to", "after_id"))
+    owner.execute("EXPLAIN (ANALYZE, TIMING OFF) " + db.LIST_EVENTS, {**nothing, "patient_id": patient_id, "limit": 50})
+    plan = "\n".join(row["QUERY PLAN"] for row in owner.fetchall())
+    owner.execute("ROLLBACK")
+    assert max(int(rows) for rows in re.findall(r"actual rows=(\d+)", plan)) == 20, plan
+    assert "Rows Removed" not in plan, plan

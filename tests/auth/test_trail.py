@@ -175,6 +175,12 @@ def test_without_its_event_nothing_happens(api: Api, doctor: User, owner: RealDi
 # Reading
 
 
+def test_what_failed_is_found_by_its_patient_too(api: Api, doctor: User) -> None:
+    patient = api.new_patient(doctor)
+    log_in(api.urls["auth"], patient.email, "wrong")
+    assert ("login", "failure") in {(e["action"], e["outcome"]) for e in trail(api, patient_id=patient.id)}
+
+
 def test_the_trail_is_filtered_by_actor_patient_action_and_time(api: Api, doctor: User, institution: User) -> None:
     patient = api.new_patient(doctor)
     doctor.patients.get(f"/api/v1/patients/{patient.id}")
