@@ -92,8 +92,8 @@ ROUTES = (
     Route("patient list: 50 rows", "patients", lambda callers, _: [_list(callers, limit="50")]),
     Route("patient list: filtered", "patients", lambda callers, _: [_list(callers, **choice) for choice in FILTERS]),
     Route("patient list: q", "patients", lambda callers, _: [_list(callers, q=term) for term in TERMS]),
-    Route("create patient", "patients", _creations, hashes=True),
     Route("add observation", "patients", _observations),
+    Route("create patient", "patients", _creations, hashes=True),
 )
 # What is compared with and without the audit trail.
 AUDITED = ("my patients", "patient dashboard", "medical record", "care team", "patient list: first page")
