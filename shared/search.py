@@ -14,7 +14,7 @@ _COUNTS = re.compile(r"[^\W_].*")
 # A trigram, as the indexes know them: three letters or digits in a row.
 _TRIGRAM = re.compile(r"[^\W_]{3}")
 # Where a word begins, as a regular expression: after whatever separates trigrams in a name, a licence or an e-mail.
-_BEGINS = r"(^| |\.|@|_|-|''|\+|/)"
+_BEGINS = r"(^| |\.|,|;|@|_|-|''|\+|/|\()"
 # LIKE's wildcards, and what `search_key` makes one of: it sees the pattern, so they have to be escaped before.
 _LITERAL = str.maketrans(dict.fromkeys("%％﹪", "\\%") | dict.fromkeys("_＿", "\\_") | dict.fromkeys("\\＼﹨∖", "\\\\"))
 

@@ -86,6 +86,11 @@ def test_one_or_two_letters_begin_a_word(named: User, term: str, found: set[str]
     assert set(names(walk(named, q=term))) == found
 
 
+@pytest.mark.parametrize("word", ["a(", "a)", "b[", "a*+", "z{2", "Á|", "^a$", "a'", "ñ\\", "a（", "z［", "ﬁ＊"])
+def test_no_sign_is_more_than_itself(named: User, word: str) -> None:
+    assert names(walk(named, q=word)) == names(walk(named, q=f"{word} {word}")) == []
+
+
 def test_signs_alone_count_as_little_as_spaces(named: User) -> None:
     assert len(names(walk(named, q="%"))) == len(names(walk(named, q="- _"))) == len(NAMES)
 
