@@ -8,7 +8,6 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from yoyo import read_migrations
 
 from database.migrate import MIGRATIONS, migrate
 from dev import ROOT
@@ -101,29 +100,3 @@ def test_a_run_killed_at_any_time_can_be_repeated(server: Server, seconds: float
     assert migrate(url) == 0
     assert count(url, "SELECT count(*) FROM yoyo_lock") == 0
     assert count(url, "SELECT count(*) FROM regions WHERE country_id = 484") == 32
-
-
-def test_failed_attempts_from_before_they_were_listed_are_listed(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url = server.empty()
-    with monkeypatch.context() as before:
-        before.setattr(
-            "database.migrate.read_migrations",
-            lambda path: read_migrations(path).filter(lambda migration: migration.id < "0020"),
-        )
-        assert 0 < migrate(url) < ALL
-    connection = psycopg2.connect(url)
-    with connection, connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO audit_events (service, actor_type, action, resource, patient_ids, outcome, request_id)
-            SELECT 's', 'doctor', 'read', 'patient', ARRAY[gen_random_uuid(), gen_random_uuid()], outcome, 'r'
-            FROM unnest(ARRAY['success', 'failure', 'failure']) outcome
-            """
-        )
-    connection.close()
-    assert count(url, "SELECT count(*) FROM audit_event_patients") == 2
-    migrate(url)
-    assert count(url, "SELECT count(*) FROM audit_event_patients") == 6
-    assert count(url, "SELECT count(*) FROM access_log") == 2
