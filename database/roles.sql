@@ -9,7 +9,7 @@ GRANT USAGE ON SCHEMA public TO {auth}, {doctors}, {institutions}, {patients};
 -- its own any role could run them with rows that it made up.
 REVOKE CONNECT, TEMPORARY ON DATABASE {database} FROM PUBLIC;
 GRANT CONNECT ON DATABASE {database} TO {auth}, {doctors}, {institutions}, {patients};
-REVOKE EXECUTE ON FUNCTION mirror_owner_status(), chain_audit_event(), list_audit_event() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION mirror_owner_status(), chain_audit_event() FROM PUBLIC;
 
 -- The audit trail: everybody adds (number, time and chain are not theirs to choose), the auth service shows it to
 -- administrators, nobody changes or deletes.
