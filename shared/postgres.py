@@ -278,7 +278,8 @@ def servers_of(url: str) -> list[Server]:
 
     libpq would try them in turn by itself, but would wait without limit for one that accepts and never answers.
     """
-    parameters = pg.parse_dsn(url)
+    # Unless the URL says otherwise: looking for Kerberos tickets that nobody has takes 0.3 ms a connection, and 0.8 MB.
+    parameters = {"gssencmode": "disable", **pg.parse_dsn(url)}
     hosts, ports = (str(parameters.get(name, "")).split(",") for name in ("host", "port"))
     if len(hosts) == 1:
         return [parameters]

@@ -1,4 +1,4 @@
-"""Search terms of people, for LIKE."""
+"""Search terms of people, as patterns for PostgreSQL."""
 
 import re
 
@@ -13,7 +13,8 @@ _BETWEEN = re.compile(r"[\s,;]+")
 _COUNTS = re.compile(r"[^\W_].*")
 # A trigram, as the indexes know them: three letters or digits in a row.
 _TRIGRAM = re.compile(r"[^\W_]{3}")
-# Where a word begins, as a regular expression: after whatever separates trigrams in a name, a licence or an e-mail.
+# Where a word begins, after whatever separates trigrams in a name, a licence or an e-mail: a regular expression in a
+# literal of SQL, without brackets, which mark optional conditions.
 _BEGINS = r"(^| |\.|,|;|@|_|-|''|\+|/|\()"
 # LIKE's wildcards, and what `search_key` makes one of: it sees the pattern, so they have to be escaped before.
 _LITERAL = str.maketrans(dict.fromkeys("%％﹪", "\\%") | dict.fromkeys("_＿", "\\_") | dict.fromkeys("\\＼﹨∖", "\\\\"))

@@ -249,6 +249,12 @@ def test_several_hosts_are_several_servers_of_which_one_writes() -> None:
     assert [server["target_session_attrs"] for server in replicas] == ["standby", "standby"]
 
 
+def test_kerberos_is_for_those_who_ask_for_it() -> None:
+    (server,) = servers_of("postgresql://u:p@first/d")
+    (asked,) = servers_of("postgresql://u:p@first/d?gssencmode=prefer")
+    assert (server["gssencmode"], asked["gssencmode"]) == ("disable", "prefer")
+
+
 async def test_a_server_that_only_reads_is_a_503_and_its_connections_are_dropped(pool: Database) -> None:
     # What a connection through a pooler sees when a standby has taken the place of the primary.
     for _ in range(2):
