@@ -9,13 +9,17 @@ GRANT USAGE ON SCHEMA public TO {auth}, {doctors}, {institutions}, {patients};
 -- its own any role could run them with rows that it made up.
 REVOKE CONNECT, TEMPORARY ON DATABASE {database} FROM PUBLIC;
 GRANT CONNECT ON DATABASE {database} TO {auth}, {doctors}, {institutions}, {patients};
-REVOKE EXECUTE ON FUNCTION mirror_owner_status(), chain_audit_event() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION mirror_owner_status(), chain_audit_event(), list_accesses(uuid, timestamptz, bigint, integer)
+    FROM PUBLIC;
 
 -- The audit trail: everybody adds (number, time and chain are not theirs to choose), the auth service shows it to
 -- administrators, nobody changes or deletes.
 GRANT INSERT (service, actor_type, actor_id, action, resource, patient_ids, outcome, request_id, client_address, detail)
     ON audit_events TO {auth}, {doctors}, {institutions}, {patients};
-GRANT SELECT ON audit_events, audit_event_patients TO {auth};
+GRANT SELECT ON audit_events TO {auth};
+GRANT EXECUTE ON FUNCTION list_accesses(uuid, timestamptz, bigint, integer) TO {patients};
+-- (Of the release before.)
+GRANT SELECT ON audit_event_patients TO {auth};
 GRANT SELECT ON access_log TO {patients};
 
 -- Accounts belong to the auth service. The others see whom they belong to, never a password hash.

@@ -12,12 +12,8 @@ LIST_ACCESSES = audited("""
     SELECT p.id AS patient_id, l.event_id, l.actor_type, l.actor_id, l.action, l.resource, l.occurred_at, l.request_id,
            coalesce(a.first_name || ' ' || a.last_name, d.first_name || ' ' || d.last_name, i.name) AS actor_name
     FROM patients p
-    LEFT JOIN LATERAL (
-        SELECT * FROM access_log
-        WHERE patient_id = %(patient_id)s
-          [AND (occurred_at, event_id) < (%(after_occurred_at)s::timestamptz, %(after_event_id)s::bigint)]
-        ORDER BY occurred_at DESC, event_id DESC
-        LIMIT %(limit)s + 1) l ON true
+    LEFT JOIN LATERAL list_accesses(
+        p.id, %(after_occurred_at)s::timestamptz, %(after_event_id)s::bigint, %(limit)s + 1) l ON true
     LEFT JOIN patients a ON a.id = l.actor_id
     LEFT JOIN doctors d ON d.id = l.actor_id
     LEFT JOIN medical_institutions i ON i.id = l.actor_id
