@@ -12,11 +12,12 @@ RiskLevel = Literal["low", "moderate", "high", "unknown"]
 # Columns of a SELECT whose patient row is called `p`; `%(language)s` decides in which language names are.
 HEALTH_PROFILE = """
     (SELECT to_json(profile) FROM (
-        SELECT h.height_cm, h.weight_kg, h.blood_type_id, b.name AS blood_type, h.is_smoker, h.smoking_years,
-               h.smoking_status, h.quit_date, h.secondhand_smoke_home, h.consumes_alcohol, h.alcohol_frequency,
-               h.physical_activity_minutes_weekly, h.sleep_hours, h.diet_score, h.takes_bp_medication,
-               h.takes_lipid_medication, h.has_diabetes, h.notes
-        FROM health_profiles h LEFT JOIN blood_types b ON b.id = h.blood_type_id
+        SELECT h.height_cm, h.weight_kg, h.blood_type_id,
+               (SELECT b.name FROM blood_types b WHERE b.id = h.blood_type_id) AS blood_type, h.is_smoker,
+               h.smoking_years, h.smoking_status, h.quit_date, h.secondhand_smoke_home, h.consumes_alcohol,
+               h.alcohol_frequency, h.physical_activity_minutes_weekly, h.sleep_hours, h.diet_score,
+               h.takes_bp_medication, h.takes_lipid_medication, h.has_diabetes, h.notes
+        FROM health_profiles h
         WHERE h.patient_id = p.id) profile) AS health_profile
 """
 

@@ -21,7 +21,7 @@ from dev.fleet import Fleet
 
 UNAUDITED = "dev.bench.variants.unaudited:app"
 DASHBOARD_CONNECTIONS = 4
-AUDIT_CONNECTIONS, AUDIT_TURNS = 8, 2
+AUDIT_CONNECTIONS, AUDIT_TURNS = (8, 32), 2
 LOGINS, DASHBOARDS = ROUTES[0], ROUTES[3]
 
 
@@ -35,19 +35,21 @@ def cost_of_audit(
         Stage(fleet, scratch / "unaudited", routes, application=UNAUDITED, generator=generator) as unaudited,
     ):
         for route in routes:
-            rates = []
             for stage in (audited, unaudited):
                 stage.rehearse(route, callers)
-            for stage in (audited, unaudited) * AUDIT_TURNS:
-                rates.append(stage.measure(route, callers, AUDIT_CONNECTIONS, seconds).measurement.rps)
-            found.append(
-                {
-                    "route": route.name,
-                    "connections": AUDIT_CONNECTIONS,
-                    "audited_rps": round(mean(rates[::2]), 1),
-                    "unaudited_rps": round(mean(rates[1::2]), 1),
-                }
-            )
+            for connections in AUDIT_CONNECTIONS:
+                rates = [
+                    stage.measure(route, callers, connections, seconds).measurement.rps
+                    for stage in (audited, unaudited) * AUDIT_TURNS
+                ]
+                found.append(
+                    {
+                        "route": route.name,
+                        "connections": connections,
+                        "audited_rps": round(mean(rates[::2]), 1),
+                        "unaudited_rps": round(mean(rates[1::2]), 1),
+                    }
+                )
     return found
 
 

@@ -52,7 +52,10 @@ def test_every_row_is_whole_and_free_of_errors(run: tuple[list[Row], dict[str, A
 
 def test_the_rest_is_measured_too(run: tuple[list[Row], dict[str, Any], Path]) -> None:
     _, besides, _ = run
-    assert [found["route"] for found in besides["audit"]] == ["care team"]
+    assert [(found["route"], found["connections"]) for found in besides["audit"]] == [
+        ("care team", 8),
+        ("care team", 32),
+    ]
     assert besides["flood_of_logins"]["answers"] == {"200": 4}
     assert besides["token_check"]["signature_us"] > 0 and besides["warm_start_seconds"] > 0
     assert {"auth", "institutions", "postgres"} <= set(besides["memory"])
