@@ -38,9 +38,10 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1_048_576, ge=1_024)
 
     # Workers x database_pool_size, summed over the four services, must stay under PostgreSQL's max_connections (100):
-    # 4 services x 1 worker x 10 = 40, which leaves room for a second worker each and for operators.
+    # 4 services x 1 worker x 6 = 24, which leaves room for two more workers each and for operators. Ten do less on two
+    # cores (docs/decisions/0014).
     database_url: SecretStr = SecretStr("postgresql://predicthealth@127.0.0.1:5432/predicthealth")
-    database_pool_size: int = Field(default=10, ge=1)
+    database_pool_size: int = Field(default=6, ge=1)
     database_pool_wait_seconds: float = Field(default=2.0, gt=0)
     database_pool_queue: int = Field(default=200, ge=0)
     database_connect_timeout_seconds: float = Field(default=2.0, gt=0)
@@ -53,7 +54,7 @@ class Settings(BaseSettings):
 
     # Of one process. Places and queue are the line that a request finds before it: 12 + 128 at 500 answers a second are
     # 0.3 s; in overload 6 are 0.013 s, as long as an answer takes at the highest rate with nobody refused.
-    # A few more places than database connections, since not every request needs one all the time.
+    # Twice as many places as database connections: whichever is given back is taken at once.
     max_concurrent_requests: int = Field(default=12, ge=1)
     max_queued_requests: int = Field(default=128, ge=0)
     max_requests_in_overload: int = Field(default=6, ge=1)

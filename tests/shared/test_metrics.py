@@ -126,7 +126,7 @@ async def test_the_pool_says_who_uses_it_and_who_waits(database: Database) -> No
         return [metric.samples[0].value for metric in database.measure()]
 
     assert use() == [0, 0, 0]
-    size = 10
+    size = 6
     asleep = [asyncio.ensure_future(database.fetch_one("SELECT pg_sleep(0.2)")) for _ in range(size + 3)]
     await asyncio.sleep(0.1)
     assert use() == [size, 0, 3]
