@@ -7,24 +7,26 @@ from .errors import Forbidden
 # How many rows are walked before the search turns round. A page of 51 fills on the way where one in 100 matches; where
 # fewer do, all that do can be looked up and sorted (docs/decisions/0019-walk-then-look-up.md).
 WINDOW = 5000
+# Where the index of the order holds the searched text, too, as that of patients by name: no row itself is read then.
+WIDE_WINDOW = 20_000
 # Of a page, with the row after it; said in the text, since a plan made once does not know `%(limit)s`.
 LONGEST = 201
 
 
-def page(table: str, *, within: str, matching: str, position: str, order: str) -> str:
+def page(table: str, *, within: str, matching: str, position: str, order: str, window: int = WINDOW) -> str:
     """The ids of up to `%(limit)s` + 1 rows of `table` (with its alias `p`), as a SELECT; its caller sorts them again.
 
     `within` has an index in the order `order`, and so has `position`, what is after the cursor: both may be optional
     conditions (shared.prepared). `matching` is whatever else the rows must be, each of it `[PLAN AND …]`. The list is
-    walked in its order until the page is full; if it isn't within a window, the matching rows are few and are looked up
-    instead, by whichever index is the best for them.
+    walked in its order until the page is full; if it isn't within `window` rows, the matching rows are few and are
+    looked up instead, by whichever index is the best for them.
     """
     rows = f"FROM {table} p WHERE {within} {position}"
     return f"""
     (WITH near AS MATERIALIZED (
         -- Directly within the LIMIT of the page: so the planner reckons with that one, not with the window's end.
         SELECT id FROM (
-            SELECT id FROM (SELECT p.id, (true {matching}) AS matches {rows} ORDER BY {order} LIMIT {WINDOW}) walked
+            SELECT id FROM (SELECT p.id, (true {matching}) AS matches {rows} ORDER BY {order} LIMIT {window}) walked
             WHERE matches LIMIT {LONGEST}) page
         LIMIT %(limit)s + 1
     )

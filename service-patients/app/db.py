@@ -10,7 +10,7 @@ from psycopg2 import sql
 from shared.audit import audited
 from shared.context import for_language
 from shared.errors import DatabaseUnavailable, EmailTaken, PatientNotFound, UnknownReference
-from shared.listing import own, page
+from shared.listing import WIDE_WINDOW, WINDOW, own, page
 from shared.postgres import Executor, NamedErrors, Reader, Row, assignments, named_errors
 from shared.prepared import Prepared
 from shared.record import HEALTH_PROFILE
@@ -70,15 +70,17 @@ _MATCHING = finds("p.search_text") + (
 
 _NAME = "p.last_name_key, p.first_name_key, p.id"
 
-# Of each order the ORDER BY, and what comes after a position in it; the rows' columns that make one.
+# Of each order the ORDER BY, what comes after a position in it, and how far it is walked; the columns of a position.
 _ORDERS = {
     "created_at": (
         "p.created_at DESC, p.id DESC",
         "[AND (p.created_at, p.id) < (%(after_created_at)s::timestamptz, %(after_id)s::uuid)]",
+        WINDOW,
     ),
     "last_name": (
         _NAME,
         f"[AND ({_NAME}) > (%(after_last_name_key)s, %(after_first_name_key)s, %(after_id)s::uuid)]",
+        WIDE_WINDOW,
     ),
 }
 SORT_KEYS = {"created_at": ("created_at", "id"), "last_name": ("last_name_key", "first_name_key", "id")}
@@ -89,11 +91,11 @@ LIST_PATIENTS = {
         "SELECT p.last_name_key, p.first_name_key, "
         + _PATIENT
         + " WHERE p.id IN "
-        + page("patients", within=alive + _LISTED, matching=_MATCHING, position=position, order=order)
+        + page("patients", within=alive + _LISTED, matching=_MATCHING, position=position, order=order, window=window)
         + f" ORDER BY {order} LIMIT %(limit)s + 1",
         page=True,
     )
-    for sort, (order, position) in _ORDERS.items()
+    for sort, (order, position, window) in _ORDERS.items()
     for is_active, alive in _ALIVE.items()
 }
 

@@ -218,7 +218,7 @@ async def test_the_list_of_each_role_walks_an_index_in_its_order(api: Api, care:
         "ix_patients_created": (api.admin, "created_at"),
         "ix_patients_doctor_created": (care.doctor, "created_at"),
         "ix_patients_institution_created": (care.institution, "created_at"),
-        "ix_patients_name_key": (api.admin, "last_name"),
+        "ix_patients_name_text": (api.admin, "last_name"),
         "ix_patients_doctor_name_key": (care.doctor, "last_name"),
         "ix_patients_institution_name_key": (care.institution, "last_name"),
     }
@@ -233,6 +233,19 @@ async def test_the_list_of_each_role_walks_an_index_in_its_order(api: Api, care:
         plan = "\n".join(row["QUERY PLAN"] for row in owner.fetchall()).partition("CTE recorded")[0]
         owner.execute("ROLLBACK")
         assert f"using {index} on patients p" in plan, plan
+
+
+def test_a_word_is_looked_for_in_the_index_of_names_alone(api: Api, owner: RealDictCursor) -> None:
+    scope = scope_of(api.admin)
+    parameters = {**NO_FILTERS, **words("lopez"), **scope, **own(scope), **event_of(api.admin), "limit": 50}
+    parameters |= dict.fromkeys(("after_last_name_key", "after_first_name_key", "after_id"))
+    owner.execute(
+        "BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
+    )
+    owner.execute("EXPLAIN " + db.LIST_PATIENTS["last_name", True].given(parameters), parameters)
+    plan = "\n".join(row["QUERY PLAN"] for row in owner.fetchall())
+    owner.execute("ROLLBACK")
+    assert "Index Only Scan using ix_patients_name_text" in plan, plan
 
 
 async def test_a_patient_and_its_profile_are_inserted_as_given(
