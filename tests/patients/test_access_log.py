@@ -216,7 +216,7 @@ def test_the_release_before_reads_the_same(trail: RealDictCursor) -> None:
 
 
 def test_a_page_of_a_long_log_reads_little_of_it_wherever_it_lies(trail: RealDictCursor, own: Care) -> None:
-    ages = [f"{hours} hours" for hours in range(30_000, 0, -2)]
+    ages = [f"{hours} hours" for hours in range(60_000, 0, -2)]
     trail.execute(_MAKE_EVENTS, (own.patient.id, ages))
     # What autovacuum does.
     trail.execute("SELECT brin_summarize_new_values('ix_audit_events_occurred_at')")
