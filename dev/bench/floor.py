@@ -21,8 +21,8 @@ STATEMENTS = "statements.sql"
 CONNECTIONS_PER_SECOND = 64
 SCRIPTS = 32  # of different requests of a route, at most
 APPLICATION = "dev.bench.variants.recorded:app"
-# The id that the service has made for a new row: each run of a script needs another one.
-_NEW_ID = re.compile(r"unnest\(ARRAY\['[0-9a-f-]{36}'(::uuid)?\]")
+_PREPARED = re.compile(r"^\\set (ph_\w+) 1$", re.MULTILINE)
+_ID = re.compile(r"ARRAY\['([0-9a-f-]{36})'::uuid\]")
 _ABORTED = "Run was aborted"
 _NONE_RAN = "actually processed: 0\n"
 _RATE = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
@@ -62,7 +62,11 @@ def _recorded(stage: Stage, route: Route, callers: Callers, statements: Path) ->
 
 
 def _script(path: Path, statements: str) -> Path:
-    path.write_text(_NEW_ID.sub("unnest(ARRAY[gen_random_uuid()]", statements), encoding="utf-8")
+    def anew(found: re.Match[str]) -> str:
+        # What stands nowhere else the service has made for a new row: each run of the script needs another one.
+        return found[0] if statements.count(found[1]) > 1 else "ARRAY[gen_random_uuid()]"
+
+    path.write_text(_ID.sub(anew, statements), encoding="utf-8")
     return path
 
 
@@ -79,6 +83,8 @@ def measure(database_url: str, scripts: Sequence[Path], connections: int, second
     command = [program, "-n", "-h", server["host"], "-p", str(server["port"]), "-U", server["user"]]
     command += ["-c", str(connections), "-j", str(min(connections, 2)), "-T", str(max(int(seconds), 1))]
     command += [word for script in scripts for word in ("-f", str(script))]
+    prepared = {name for script in scripts for name in _PREPARED.findall(script.read_text(encoding="utf-8"))}
+    command += [word for name in sorted(prepared) for word in ("-D", f"{name}=0")]
     environment = {**os.environ, "PGPASSWORD": server["password"], "PGOPTIONS": "-c timezone=UTC"}
     done = subprocess.run([*command, server["dbname"]], env=environment, capture_output=True, text=True, check=False)
     rate = _RATE.search(done.stdout)
