@@ -19,8 +19,8 @@ INSERT_EVENT = Prepared(
 )
 
 
-def audited(select: str, *, page: bool = False) -> Prepared:
-    """`select`, recording in the same statement whose data it returned: the ids in its column `patient_id`.
+def audited(select: str, *, of: str = "patient_id", page: bool = False) -> Prepared:
+    """`select`, recording in the same statement whose data it returned: the patients' ids, in its column `of`.
 
     Nothing found is nothing touched: then no event is written. A `page` has read one row more than its `%(limit)s`, to
     know whether more follow: nobody gets to see that one, so the event leaves it out.
@@ -29,7 +29,7 @@ def audited(select: str, *, page: bool = False) -> Prepared:
     return Prepared(
         "WITH touched AS MATERIALIZED (" + select + "), "
         "recorded AS (INSERT INTO audit_events (" + _COLUMNS + ") "
-        "SELECT " + _VALUES + "array_agg(DISTINCT patient_id), " + _REST + " FROM " + seen + " HAVING count(*) > 0) "
+        "SELECT " + _VALUES + "array_agg(DISTINCT " + of + "), " + _REST + " FROM " + seen + " HAVING count(*) > 0) "
         "SELECT * FROM touched"
     )
 

@@ -8,8 +8,9 @@ import asyncio
 import logging
 import select
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg2
@@ -41,6 +42,9 @@ _read_uuid = SchemaValidator(core_schema.uuid_schema()).validate_python
 _UUID = pg.new_type((2950,), "UUID", lambda value, _: None if value is None else _read_uuid(value))
 pg.register_type(_UUID)
 pg.register_type(pg.new_array_type((2951,), "UUID[]", _UUID))
+# Half the time of psycopg2's own, which makes a time zone for each value.
+_read_moment: Callable[[Any], datetime] = datetime.fromisoformat
+pg.register_type(pg.new_type((1184,), "TIMESTAMPTZ", lambda value, _: None if value is None else _read_moment(value)))
 for register in (register_default_json, register_default_jsonb):
     register(globally=True, loads=from_json)  # a third of the time of json.loads
 # NUMERIC as float: every number of the contract is a JSON number, and none needs more than 15 digits.

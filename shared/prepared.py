@@ -27,13 +27,15 @@ class Prepared(str):
     name: str
     preparation: str
     execution: str
-    _optional: list[frozenset[str]]
+    _optional: list[list[str]]
+    _decisive: list[str]
     _given: dict[tuple[bool, ...], str]
 
     def __new__(cls, text: str) -> "Prepared":
         """Find the optional conditions and number the placeholders once, when the module is imported."""
         self = super().__new__(cls, text)
-        self._optional = [frozenset(names_in(condition)) for _, condition in _OPTIONAL.findall(text)]
+        self._optional = [names_in(condition) for _, condition in _OPTIONAL.findall(text)]
+        self._decisive = sorted({name for names in self._optional for name in names})
         self._given = {}
         if not self._optional:
             self._number()
@@ -43,9 +45,10 @@ class Prepared(str):
         """The statement with those of its optional conditions whose parameters are all something: mostly a Prepared."""
         if not self._optional:
             return self
-        present = tuple(all(parameters[name] is not None for name in names) for names in self._optional)
+        present = tuple([parameters[name] is not None for name in self._decisive])
         if present not in self._given:
-            kept, planned = iter(present), False
+            kept = iter([all(parameters[name] is not None for name in names) for names in self._optional])
+            planned = False
 
             def condition(found: re.Match[str]) -> str:
                 nonlocal planned

@@ -156,7 +156,7 @@ _COUNT_PATIENTS = (
 COUNT_PATIENTS = Prepared(_COUNT_PATIENTS)
 
 LIST_PATIENTS = audited(
-    "SELECT p.id AS patient_id, p.last_name_key, p.first_name_key, "
+    "SELECT p.last_name_key, p.first_name_key, "
     + "("
     + _COUNT_PATIENTS
     + ") AS patient_count, "
@@ -168,11 +168,12 @@ LIST_PATIENTS = audited(
     ORDER BY p.last_name_key, p.first_name_key, p.id
     LIMIT %(limit)s + 1
 """,
+    of="id",
     page=True,
 )
 
 FIND_MEDICAL_RECORD = audited(
-    "SELECT p.id AS patient_id, " + _PATIENT + ", " + RECORD + _PATIENTS_OF_DOCTOR + " AND p.id = %(patient_id)s"
+    "SELECT " + _PATIENT + ", " + RECORD + _PATIENTS_OF_DOCTOR + " AND p.id = %(patient_id)s", of="id"
 )
 
 LIST_SPECIALTIES = """

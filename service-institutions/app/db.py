@@ -130,7 +130,7 @@ LIST_DOCTORS = Prepared("""
 # A doctor who was deleted treats nobody any more: its columns are null.
 LIST_PATIENTS = audited(
     """
-    SELECT p.id AS patient_id, p.id, p.first_name, p.last_name, p.date_of_birth, e.email_address AS contact_email,
+    SELECT p.id, p.first_name, p.last_name, p.date_of_birth, e.email_address AS contact_email,
            t.phone_number AS contact_phone, d.id AS doctor_id, d.first_name || ' ' || d.last_name AS doctor_name,
            d.first_name AS doctor_first_name, d.last_name AS doctor_last_name,
            p.validation_status = 'full_access' AS is_verified, p.validation_status, u.last_login_at AS last_login,
@@ -145,6 +145,7 @@ LIST_PATIENTS = audited(
     ORDER BY p.created_at DESC, p.id DESC
     LIMIT %(limit)s + 1
 """,
+    of="id",
     page=True,
 )
 

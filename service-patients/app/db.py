@@ -39,7 +39,7 @@ IN_SCOPE = """
 # The columns of a patient, and where they are from.
 _PATIENT = (
     """
-    p.id AS patient_id, p.id, p.doctor_id, p.institution_id, p.first_name, p.last_name, p.date_of_birth, p.sex_id,
+    p.id, p.doctor_id, p.institution_id, p.first_name, p.last_name, p.date_of_birth, p.sex_id,
     p.gender_id, p.emergency_contact_name, p.emergency_contact_phone, e.email_address AS contact_email,
     t.phone_number AS contact_phone, p.deleted_at IS NULL AS is_active,
     p.validation_status = 'full_access' AS is_verified, p.validation_status, p.created_at, p.updated_at,
@@ -54,7 +54,7 @@ _PATIENT = (
 
 GET_PATIENT = Prepared("SELECT " + _PATIENT + " WHERE p.id = %(patient_id)s AND p.deleted_at IS NULL")
 
-FIND_PATIENT = audited("SELECT " + _PATIENT + " WHERE p.id = %(patient_id)s AND " + IN_SCOPE)
+FIND_PATIENT = audited("SELECT " + _PATIENT + " WHERE p.id = %(patient_id)s AND " + IN_SCOPE, of="id")
 
 _LISTED = """
       [AND p.doctor_id = %(caller_doctor_id)s] [AND p.institution_id = %(caller_institution_id)s]
@@ -93,6 +93,7 @@ LIST_PATIENTS = {
         + " WHERE p.id IN "
         + page("patients", within=alive + _LISTED, matching=_MATCHING, position=position, order=order, window=window)
         + f" ORDER BY {order} LIMIT %(limit)s + 1",
+        of="id",
         page=True,
     )
     for sort, (order, position, window) in _ORDERS.items()
@@ -109,11 +110,12 @@ IS_EMAIL_TAKEN = "SELECT id FROM users WHERE lower(email) = lower(%(email)s) AND
 
 FIND_NAMESAKES = audited(
     """
-    SELECT p.id AS patient_id FROM patients p
+    SELECT p.id FROM patients p
     WHERE p.last_name_key = search_key(%(last_name)s) AND p.first_name_key = search_key(%(first_name)s)
       AND p.date_of_birth = %(date_of_birth)s AND """
     + IN_SCOPE
-    + " ORDER BY p.created_at, p.id"
+    + " ORDER BY p.created_at, p.id",
+    of="id",
 )
 
 INSERT_PATIENT = """
@@ -137,7 +139,7 @@ INSERT_HEALTH_PROFILE = """
 UPDATE_PATIENT = sql.SQL("UPDATE patients p SET {} WHERE p.id = %(id)s AND " + IN_SCOPE)
 
 # Who changes a part of a patient waits for whoever changes another: what holds for the whole can then be relied on.
-HOLD_PATIENT = (
+HOLD_PATIENT = Prepared(
     "SELECT p.id, p.date_of_birth FROM patients p WHERE p.id = %(patient_id)s AND " + IN_SCOPE + "FOR NO KEY UPDATE"
 )
 
@@ -218,7 +220,7 @@ async def find_namesakes(
     """
     await executor.execute(LOCK_IDENTITY, person)
     rows = await executor.fetch_all(FIND_NAMESAKES, {**person, **scope, **event})
-    return [UUID(str(row["patient_id"])) for row in rows]
+    return [row["id"] for row in rows]
 
 
 async def is_email_taken(executor: Executor, email: str) -> bool:

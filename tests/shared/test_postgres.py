@@ -1,6 +1,9 @@
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime
+from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import psycopg2
 import pytest
@@ -51,6 +54,30 @@ RUNNING = """
     SELECT count(*) AS running FROM pg_stat_activity
     WHERE application_name = 'predicthealth-test' AND state = 'active' AND query LIKE 'SELECT pg_sleep%'
 """
+
+
+ID = UUID("6f1c0bd0-0000-4000-8000-000000000001")
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("'2026-11-30 06:00:00.1205-06'::timestamptz", datetime(2026, 11, 30, 12, 0, 0, 120_500, UTC)),
+        ("'0850-01-01 00:00:00Z'::timestamptz", datetime(850, 1, 1, tzinfo=UTC)),
+        ("NULL::timestamptz", None),
+        ("ARRAY['2026-11-30 12:00Z'::timestamptz, NULL]", [datetime(2026, 11, 30, 12, tzinfo=UTC), None]),
+        ("'2026-11-30'::date", date(2026, 11, 30)),
+        (f"'{ID}'::uuid", ID),
+        ("NULL::uuid", None),
+        (f"ARRAY['{ID}'::uuid, NULL]", [ID, None]),
+        ("1.25::numeric", 1.25),
+        ("""'{"a": [1.5, null, "é"]}'::json""", {"a": [1.5, None, "é"]}),
+        ("'[true]'::jsonb", [True]),
+    ],
+)
+async def test_what_postgresql_gives_is_read_as(value: str, read: Any, pool: Database) -> None:
+    row = await pool.fetch_one(f"SELECT {value} AS value")
+    assert row and row["value"] == read and type(row["value"]) is type(read)
 
 
 async def until_running(owner: RealDictCursor, statements: int = 1) -> None:

@@ -6,7 +6,7 @@ from shared.prepared import Prepared
 from . import main_app
 
 
-def _plain(select: str, *, page: bool = False) -> Prepared:
+def _plain(select: str, *, of: str = "", page: bool = False) -> Prepared:
     return Prepared(select)  # as audited() does, so that the rows are all the difference
 
 
