@@ -21,7 +21,8 @@ _LIMITS: dict[str, tuple[Decimal | int, Decimal | int]] = {
 _ANYTHING = (0, 1_000_000)
 
 # Of one moment, the first is the greater one (HDL is a part of the total: it may be all of it).
-PAIRS = ((SYSTOLIC, DIASTOLIC), (TOTAL_CHOLESTEROL, HDL_CHOLESTEROL))
+_PAIRS = ((SYSTOLIC, DIASTOLIC), (TOTAL_CHOLESTEROL, HDL_CHOLESTEROL))
+PAIRED = frozenset(code for pair in _PAIRS for code in pair)
 
 
 def limits(code: str) -> tuple[Decimal | int, Decimal | int]:
@@ -41,7 +42,7 @@ def contradictions(measured: Iterable[tuple[str, float]]) -> Iterator[tuple[int,
     A systolic pressure lies above the diastolic one, HDL not above total cholesterol.
     """
     values = list(enumerate(measured))
-    for greater, lesser in PAIRS:
+    for greater, lesser in _PAIRS:
         least = min(((number, place) for place, (code, number) in values if code == greater), default=None)
         for place, (code, number) in values:
             if code == lesser and least and (least[0] < number or (least[0] == number and greater == SYSTOLIC)):

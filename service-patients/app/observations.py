@@ -15,7 +15,7 @@ from shared.caller import Caller
 from shared.errors import FieldError, ValidationFailed
 from shared.moments import From, Moment, To
 from shared.pagination import Page, PageQuery
-from shared.plausibility import SMOKING_STATUS, contradictions, is_plausible, limits
+from shared.plausibility import PAIRED, SMOKING_STATUS, contradictions, is_plausible, limits
 from shared.postgres import Executor, Row
 from shared.record import Observation
 from shared.resources import ClientResources
@@ -270,8 +270,8 @@ def refuse(errors: Sequence[FieldError]) -> None:
 
 
 async def _refuse_contradictions(tx: Executor, patient_id: UUID, given: Sequence[Given]) -> None:
-    moments = sorted({moment for _, _, moment in given})
-    refuse(contradicting(given, await observations_db.list_paired(tx, patient_id, moments)))
+    if moments := sorted({moment for _, new, moment in given if new.code in PAIRED}):
+        refuse(contradicting(given, await observations_db.list_paired(tx, patient_id, moments)))
 
 
 def _columns(row: Row) -> Row:

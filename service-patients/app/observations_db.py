@@ -6,15 +6,15 @@ from uuid import UUID
 
 from shared.audit import audited
 from shared.context import for_language
-from shared.plausibility import PAIRS
+from shared.plausibility import PAIRED
 from shared.postgres import Executor, Row
 from shared.prepared import Prepared
 
 from .db import IN_SCOPE
 
-LIST_CODES = """
+LIST_CODES = Prepared("""
     SELECT code, CASE WHEN %(language)s = 'en' THEN name_en ELSE name_es END AS name, unit FROM observation_codes
-"""
+""")
 
 _OBSERVATION = """
     SELECT o.id, o.code, CASE WHEN %(language)s = 'en' THEN n.name_en ELSE n.name_es END AS name,
@@ -65,10 +65,10 @@ FIND_TRENDS = audited(
 )
 
 # What is known already of the moments of new observations, where two of one moment must agree.
-LIST_PAIRED = """
+LIST_PAIRED = Prepared("""
     SELECT code, value, effective_at FROM observations
     WHERE patient_id = %(patient_id)s AND code = ANY (%(codes)s) AND effective_at = ANY (%(moments)s::timestamptz[])
-"""
+""")
 
 INSERT_OBSERVATIONS = Prepared("""
     INSERT INTO observations (id, patient_id, code, value, value_code, unit, effective_at, recorded_by_type,
@@ -118,8 +118,7 @@ async def find_trends(
 
 async def list_paired(executor: Executor, patient_id: UUID, moments: list[datetime]) -> list[Row]:
     """`code`, `value`, `effective_at` of what is recorded for the moments and has to agree with its like."""
-    codes = [code for pair in PAIRS for code in pair]
-    parameters = {"patient_id": patient_id, "codes": codes, "moments": moments}
+    parameters = {"patient_id": patient_id, "codes": sorted(PAIRED), "moments": moments}
     return await executor.fetch_all(LIST_PAIRED, parameters)
 
 

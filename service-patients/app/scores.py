@@ -238,8 +238,10 @@ def _in_language(words: Words) -> str:
 
 
 async def refresh(tx: Executor, patient_id: UUID) -> None:
-    """Store a patient's score as it is after the changes of this transaction, those of others before it included."""
-    await scores_db.hold_patient(tx, patient_id)
+    """Store a patient's score as it is after the changes of this transaction, those of others before it included.
+
+    The transaction holds the patient from before its changes: so the last of several sees what all of them wrote.
+    """
     await _store(tx, [patient_id])
 
 

@@ -54,8 +54,6 @@ SCORE_INPUTS = """
     ) inputs) AS score_inputs
 """
 
-HOLD_PATIENT = "SELECT id FROM patients WHERE id = %(patient_id)s FOR NO KEY UPDATE"
-
 HOLD_NEXT_PATIENTS = """
     SELECT id FROM patients WHERE %(after)s IS NULL OR id > %(after)s::uuid
     ORDER BY id
@@ -71,23 +69,18 @@ LIST_SCORE_INPUTS = Prepared(
     + " FROM patients p WHERE p.id = ANY (%(patient_ids)s::uuid[])"
 )
 
-UPDATE_SCORES = """
+UPDATE_SCORES = Prepared("""
     UPDATE patients p
     SET health_score = scored.health_score, risk_level = scored.risk_level, score_model = %(score_model)s,
         scored_at = now()
     FROM unnest(%(patient_ids)s::uuid[], %(health_scores)s::smallint[], %(risk_levels)s::text[])
          AS scored (id, health_score, risk_level)
     WHERE p.id = scored.id
-"""
-
-
-async def hold_patient(executor: Executor, patient_id: UUID) -> None:
-    """Let nobody else store this patient's score until the transaction ends: the last one sees what all wrote."""
-    await executor.execute(HOLD_PATIENT, {"patient_id": patient_id})
+""")
 
 
 async def hold_next_patients(executor: Executor, after: UUID | None, limit: int) -> list[UUID]:
-    """The ids of the next patients, by id, deleted ones too; held like that."""
+    """The ids of the next patients, by id, deleted ones too; held, so that nobody else stores their scores."""
     return [row["id"] for row in await executor.fetch_all(HOLD_NEXT_PATIENTS, {"after": after, "limit": limit})]
 
 

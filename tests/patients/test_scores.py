@@ -11,12 +11,13 @@ from uuid import UUID
 
 import pytest
 from patients_app import scores, scores_db
+from patients_app.db import hold_patient
 from patients_app.score_inputs import Inputs
 from psycopg2.extras import RealDictCursor
 
 from dev import ROOT
 from dev.fleet import Fleet
-from shared.postgres import Database
+from shared.postgres import Database, Transaction
 from tests.patients.conftest import Care
 from tests.support import Api, User
 
@@ -392,19 +393,18 @@ RECORD_NON_HDL = """
 
 
 @pytest.mark.anyio
-async def test_a_refresh_waits_for_another_one_and_scores_what_both_wrote(
-    database: Database, patient: User, care: Care
-) -> None:
-    patient_id = {"patient_id": UUID(patient.id)}
+async def test_who_holds_a_patient_second_scores_what_both_wrote(database: Database, patient: User, care: Care) -> None:
+    async def change(tx: Transaction, statement: str) -> None:
+        await hold_patient(tx, UUID(patient.id), {"caller_type": "admin", "caller_id": None})
+        await tx.execute(statement, {"patient_id": UUID(patient.id)})
+        await scores.refresh(tx, UUID(patient.id))
 
     async def record_sleep() -> None:
         async with database.transaction() as tx:
-            await tx.execute(RECORD_SLEEP, patient_id)
-            await scores.refresh(tx, patient_id["patient_id"])
+            await change(tx, RECORD_SLEEP)
 
     async with database.transaction() as first:
-        await first.execute(RECORD_NON_HDL, patient_id)
-        await scores.refresh(first, patient_id["patient_id"])
+        await change(first, RECORD_NON_HDL)
         second = asyncio.create_task(record_sleep())
         # It may not get through; that it has begun to wait shows in the server's list of locks.
         waiting = "SELECT pg_sleep(0.01), count(*) AS count FROM pg_locks WHERE NOT granted"
