@@ -125,17 +125,12 @@ class _Run:
 
     def rows(self) -> list[Row]:
         """Every route at every number of connections and workers, beside its ceiling and floor."""
-        plan, compared = self._plan, [route for route in self._plan.routes if not route.hashes]
         check(self._fleet.urls, self.callers)  # before a quarter of an hour is spent on those that work
         cells: dict[Place, Cell] = {}
         ceilings: dict[Place, float] = {}
-        for workers in plan.workers:
-            self._say(f"Measuring with {workers} worker(s) ...")
-            cells |= self._cells(plan.routes, workers, plan.seconds)
-            self._say(f"The ceiling, with {workers} worker(s) ...")
-            found = self._cells(compared, workers, plan.yardstick_seconds, application=MEMORY)
-            ceilings |= {place: cell.measurement.rps for place, cell in found.items()}
-        floors = self._floors(compared)
+        for workers in self._plan.workers:
+            self._measure(workers, cells, ceilings)
+        floors = self._floors([route for route in self._plan.routes if not route.hashes])
         return [
             Row.of(
                 place,
@@ -158,19 +153,26 @@ class _Run:
         flood = extras.flood_of_logins(*where, plan.logins_at_once, plan.flood_seconds, plan.generator)
         return {"audit": audit, "flood_of_logins": flood}
 
-    def _cells(
-        self, routes: Sequence[Route], workers: int, seconds: float, application: str = OWN_APP
-    ) -> dict[Place, Cell]:
-        cells = {}
-        where, by = (self._fleet, self._scratch, routes), self._plan.generator
-        with Stage(*where, application=application, workers=workers, generator=by) as stage:
-            for route in routes:
-                stage.rehearse(route, self.callers)
-                for connections in self._plan.connections:
-                    cell = stage.measure(route, self.callers, connections, seconds)
-                    cells[route.name, connections, workers] = cell
-                    self._say(_line(route.name, connections, cell))
-        return cells
+    def _measure(self, workers: int, cells: dict[Place, Cell], ceilings: dict[Place, float]) -> None:
+        """Each route and at once its ceiling, since a machine's speed changes in minutes."""
+        self._say(f"Measuring with {workers} worker(s), and the ceiling ...")
+        plan, callers = self._plan, self.callers
+        with self._stage("own", OWN_APP, workers) as own, self._stage("memory", MEMORY, workers) as memory:
+            for route in plan.routes:
+                own.rehearse(route, callers)
+                if not route.hashes:
+                    memory.rehearse(route, callers)
+                for connections in plan.connections:
+                    place = (route.name, connections, workers)
+                    cells[place] = own.measure(route, callers, connections, plan.seconds)
+                    if not route.hashes:
+                        yardstick = memory.measure(route, callers, connections, plan.yardstick_seconds)
+                        ceilings[place] = yardstick.measurement.rps
+                    self._say(_line(route.name, connections, cells[place], ceilings.get(place)))
+
+    def _stage(self, name: str, application: str, workers: int) -> Stage:
+        where, by = (self._fleet, self._scratch / name, self._plan.routes), self._plan.generator
+        return Stage(*where, application=application, workers=workers, generator=by)
 
     def _floors(self, routes: Sequence[Route]) -> dict[tuple[str, int], float | None]:
         if floor.pgbench() is None:
@@ -187,10 +189,11 @@ class _Run:
         return floors
 
 
-def _line(route: str, connections: int, cell: Cell) -> str:
+def _line(route: str, connections: int, cell: Cell, ceiling: float | None) -> str:
     found = cell.measurement
-    errors = f", {found.errors} errors" if found.errors else ""
-    return f"  {route:<25} {connections:>3} connections  {found.rps:>8.1f}/s  p99 {found.p99_ms:.1f} ms{errors}"
+    rest = f", {found.errors} errors" if found.errors else ""
+    rest += f", ceiling {ceiling:.1f}/s" if ceiling else ""
+    return f"  {route:<25} {connections:>3} connections  {found.rps:>8.1f}/s  p99 {found.p99_ms:.1f} ms{rest}"
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
