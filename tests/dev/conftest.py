@@ -59,11 +59,16 @@ class Up:
             command, cwd=self.checkout, env=env, capture_output=True, text=True, timeout=30, check=False
         )
 
-    def start(self) -> None:
-        """Start it and wait for the table."""
+    def start(self, hang_up: signal.Handlers = signal.SIG_DFL) -> None:
+        """Start it, as under nohup where `hang_up` is ignored, and wait for the table."""
         with open(self.output, "w", encoding="utf-8") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dev", "up"], cwd=self.checkout, env=self.env, stdout=output, stderr=output
+                [sys.executable, "-m", "dev", "up"],
+                cwd=self.checkout,
+                env=self.env,
+                stdout=output,
+                stderr=output,
+                preexec_fn=lambda: signal.signal(signal.SIGHUP, hang_up),
             )
         assert wait_until(lambda: "is up" in self.said() or self.process.poll() is not None, 60), self.said()
         assert self.process.poll() is None, self.said()

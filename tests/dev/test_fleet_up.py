@@ -37,6 +37,19 @@ def test_a_stop_signal_ends_everything_in_order(up_without_servers: Up, sig: sig
     assert not (up.data_dir / "fleet.env").exists()
 
 
+def test_under_nohup_a_hang_up_ends_nothing(up_without_servers: Up) -> None:
+    up = up_without_servers
+    up.start(hang_up=signal.SIG_IGN)
+    children = up.children()
+    up.signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        up.process.wait(1)
+    assert sorted(alive(children)) == sorted(up.ports)
+    up.signal(signal.SIGTERM)
+    assert up.wait() == 0
+    assert alive(children) == []
+
+
 def test_the_fleet_says_where_its_database_is_and_keeps_data_and_secrets_through_a_restart(up: Up) -> None:
     up.start()
     env_file = up.data_dir / "fleet.env"
