@@ -38,12 +38,14 @@ class Callers:
     def __init__(self, fleet: Fleet, population: Population) -> None:
         self._environment = fleet.environments["auth"]
         self._accounts = population.patients
-        people = [_admin(fleet), *population.doctors, *population.patients[:TURNS]]
+        people = [_admin(fleet), *population.doctors, *population.patients[: 2 * TURNS]]
         pairs, self.token_check = _open_sessions(self._environment, people)
         callers = [Caller(account, pair.access) for account, pair in zip(people, pairs, strict=True)]
         self.admin = callers[0]
         self.doctors = callers[1 : 1 + len(population.doctors)]
-        self.patients = callers[1 + len(population.doctors) :]
+        patients = callers[1 + len(population.doctors) :]
+        # Whose record grows is not read: two workers, the floor and the audit trail would meet longer records.
+        self.patients, self.recorders = patients[:TURNS], patients[TURNS:]
         self.emails = [account.email for account in population.patients]
         self.cursor = _cursor(fleet.urls["patients"], self.admin.token)
 

@@ -75,7 +75,7 @@ def _creations(callers: Callers, connections: int) -> list[Request]:
 
 def _observations(callers: Callers, connections: int) -> list[Request]:
     body: dict[str, object] = {"code": "29463-7", "value": 71.5, "unit": "kg"}
-    return [_post(_path(caller, "observations"), body, caller.token) for caller in callers.patients]
+    return [_post(_path(caller, "observations"), body, caller.token) for caller in callers.recorders]
 
 
 ROUTES = (

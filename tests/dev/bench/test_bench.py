@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from dev.bench import floor
+from dev.bench import command, floor
+from dev.bench.callers import Callers
 from dev.bench.command import Plan, bench
 from dev.bench.routes import ROUTES
 from dev.bench.rows import Row
@@ -26,12 +27,24 @@ PLAN = Plan(
 )
 
 
+CALLERS: list[Callers] = []
+
+
+class KeptCallers(Callers):
+    """Callers that the tests see, too."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        CALLERS.append(self)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Row], dict[str, Any], Path]:
     """The rows, the rest, and where everything was."""
     place = tmp_path_factory.mktemp("bench")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(place))
+        patch.setattr(command, "Callers", KeptCallers)
         rows, besides = bench(PLAN, print)
     return rows, besides, place
 
@@ -59,6 +72,16 @@ def test_the_rest_is_measured_too(run: tuple[list[Row], dict[str, Any], Path]) -
     assert besides["flood_of_logins"]["answers"] == {"200": 4}
     assert besides["token_check"]["signature_us"] > 0 and besides["warm_start_seconds"] > 0
     assert {"auth", "institutions", "postgres"} <= set(besides["memory"])
+
+
+def test_nobody_whose_record_is_read_gets_a_longer_one(run: tuple[list[Row], dict[str, Any], Path]) -> None:
+    asked = {
+        route.name: {request.path.split("/")[4] for request in route.requests(CALLERS[-1], 1)}
+        for route in ROUTES
+        if route.name in ("add observation", "patient dashboard", "medical record", "care team")
+    }
+    growing = asked.pop("add observation")
+    assert len(growing) > 1 and all(len(read) > 1 and not read & growing for read in asked.values())
 
 
 def test_nothing_is_left(run: tuple[list[Row], dict[str, Any], Path]) -> None:
