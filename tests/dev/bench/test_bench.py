@@ -28,6 +28,7 @@ PLAN = Plan(
 
 
 CALLERS: list[Callers] = []
+SCRIPTS: list[str] = []
 
 
 class KeptCallers(Callers):
@@ -38,6 +39,15 @@ class KeptCallers(Callers):
         CALLERS.append(self)
 
 
+def kept_scripts(path: Path, statements: str) -> Path:
+    """The script of a request, which the tests see, too."""
+    SCRIPTS.append(statements)
+    return make_script(path, statements)
+
+
+make_script = floor._script
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Row], dict[str, Any], Path]:
     """The rows, the rest, and where everything was."""
@@ -45,6 +55,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Row], dict[str, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(place))
         patch.setattr(command, "Callers", KeptCallers)
+        patch.setattr(floor, "_script", kept_scripts)
         rows, besides = bench(PLAN, print)
     return rows, besides, place
 
@@ -72,6 +83,16 @@ def test_the_rest_is_measured_too(run: tuple[list[Row], dict[str, Any], Path]) -
     assert besides["flood_of_logins"]["answers"] == {"200": 4}
     assert besides["token_check"]["signature_us"] > 0 and besides["warm_start_seconds"] > 0
     assert {"auth", "institutions", "postgres"} <= set(besides["memory"])
+
+
+@pytest.mark.skipif(not floor.pgbench(), reason="pgbench is not installed")
+def test_the_floor_prepares_what_the_routes_do(run: tuple[list[Row], dict[str, Any], Path]) -> None:
+    assert SCRIPTS
+    for script in SCRIPTS:
+        # The audit trail's row, which every route of the plan writes, stands in what is prepared and nowhere else.
+        assert script.count("INSERT INTO audit_events") == 1
+        before, _, after = script.partition("INSERT INTO audit_events")
+        assert "PREPARE ph_" in before and "\nEXECUTE ph_" in after
 
 
 def test_nobody_whose_record_is_read_gets_a_longer_one(run: tuple[list[Row], dict[str, Any], Path]) -> None:
