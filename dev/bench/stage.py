@@ -33,7 +33,6 @@ RAISED_LIMITS = {
     "DATABASE_POOL_WAIT_SECONDS": "60",
     "PASSWORD_HASH_QUEUE": "1000",
 }
-LOGINS_PER_SECOND = 3  # what a slow machine manages on two cores: each connection is to get its answer
 # Before a route is measured: over more connections than the pools have.
 REHEARSING, REHEARSAL_SECONDS = 24, 0.3
 
@@ -76,7 +75,6 @@ class Stage:
     ) -> None:
         self._scratch, self._fleet, self._generator = scratch, fleet, generator
         self._running = ExitStack()
-        self._hashes = False  # whether clients have left hashes behind, which are still being made
         self.services: dict[str, StagedService] = {}
         make_data_dir(scratch)
         for name in [name for name in SERVICES if any(route.service == name for route in routes)]:
@@ -109,24 +107,21 @@ class Stage:
 
     def rehearse(self, route: Route, callers: Callers) -> None:
         """Fill pools, caches and memories for a route."""
-        self._rest()
         if not route.hashes:
             url, requests = self.services[route.service].url, route.requests(callers, REHEARSING)
             load.measure(url, requests, REHEARSING, REHEARSAL_SECONDS, self._scratch, "httpx")
 
     def measure(self, route: Route, callers: Callers, connections: int, seconds: float) -> Cell:
         """Measure a route."""
-        self._rest()
-        if route.hashes:
-            seconds = max(seconds, connections / LOGINS_PER_SECOND)
+        # wrk hangs up when time is up: dear requests would get no answer, and their work would fall to the next route.
+        generator = "httpx" if route.hashes else self._generator
         requests = route.requests(callers, connections)
         for pid in self.pids.values():
             usage.forget_peaks(pid)
         before, began = self._usage(), time.monotonic()
         url = self.services[route.service].url
-        found = load.measure(url, requests, connections, seconds, self._scratch, self._generator)
+        found = load.measure(url, requests, connections, seconds, self._scratch, generator)
         after, took = self._usage(), time.monotonic() - began
-        self._hashes = route.hashes
         processes = {
             name: {
                 "cpu_percent": round((after[name].cpu_seconds - before[name].cpu_seconds) / took * 100, 1),
@@ -135,11 +130,6 @@ class Stage:
             for name in before.keys() & after.keys()
         }
         return Cell(found, dict(sorted(processes.items())))
-
-    def _rest(self) -> None:
-        if self._hashes:
-            usage.wait_for_rest({name: service.pid for name, service in self.services.items()})
-            self._hashes = False
 
     def _usage(self) -> dict[str, usage.Usage]:
         found = {name: usage.usage_of(pid) for name, pid in self.pids.items()}

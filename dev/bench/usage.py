@@ -2,13 +2,10 @@
 
 import contextlib
 import os
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
-REST_CPU = 0.05
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -45,22 +42,6 @@ def forget_peaks(pid: int | None) -> None:
     for member in _family(pid) if pid is not None else []:
         with contextlib.suppress(OSError):
             (PROC / str(member) / "clear_refs").write_text("5", encoding="ascii")
-
-
-def wait_for_rest(pids: Mapping[str, int | None], at_most_seconds: float = 30.0) -> None:
-    """Return once these processes do next to nothing: what was measured last leaves its work to nobody."""
-    deadline = time.monotonic() + at_most_seconds
-    before = _cpu_of(pids)
-    while time.monotonic() < deadline:
-        time.sleep(0.2)
-        now = _cpu_of(pids)
-        if now - before <= REST_CPU * 0.2 + 1 / _TICKS:
-            return
-        before = now
-
-
-def _cpu_of(pids: Mapping[str, int | None]) -> float:
-    return sum(usage.cpu_seconds for usage in map(usage_of, pids.values()) if usage)
 
 
 def _family(pid: int) -> list[int]:
