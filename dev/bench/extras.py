@@ -21,7 +21,7 @@ from dev.fleet import Fleet
 
 UNAUDITED = "dev.bench.variants.unaudited:app"
 DASHBOARD_CONNECTIONS = 4
-AUDIT_CONNECTIONS, AUDIT_TURNS = (8, 32), 2
+AUDIT_CONNECTIONS, AUDIT_TURNS = (8, 32), 3
 LOGINS, DASHBOARDS = ROUTES[0], ROUTES[3]
 
 
