@@ -33,6 +33,7 @@ RAISED_LIMITS = {
     "DATABASE_POOL_WAIT_SECONDS": "60",
     "PASSWORD_HASH_QUEUE": "1000",
 }
+HASHING_LONGER = 4  # there are only a few hashes in a second, and enough are to be counted
 # Before a route is measured: over more connections than the pools have.
 REHEARSING, REHEARSAL_SECONDS = 24, 0.3
 
@@ -113,8 +114,10 @@ class Stage:
 
     def measure(self, route: Route, callers: Callers, connections: int, seconds: float) -> Cell:
         """Measure a route."""
-        # wrk hangs up when time is up: dear requests would get no answer, and their work would fall to the next route.
-        generator = "httpx" if route.hashes else self._generator
+        generator = self._generator
+        if route.hashes:
+            # wrk hangs up when time is up: many would get no answer, and their hashes fall to the next route.
+            generator, seconds = "httpx", seconds * HASHING_LONGER
         requests = route.requests(callers, connections)
         for pid in self.pids.values():
             usage.forget_peaks(pid)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dev.bench import command, floor
+from dev.bench import command, extras, floor
 from dev.bench.callers import Callers
 from dev.bench.command import Plan, bench
 from dev.bench.routes import ROUTES
@@ -18,7 +18,7 @@ PLAN = Plan(
     patients=300,
     connections=(1,),
     workers=(1,),
-    seconds=0.3,
+    seconds=1.0,
     yardstick_seconds=0.3,
     routes=(READ, WRITE),
     logins_at_once=4,
@@ -56,6 +56,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Row], dict[str, 
         patch.setattr(tempfile, "tempdir", str(place))
         patch.setattr(command, "Callers", KeptCallers)
         patch.setattr(floor, "_script", kept_scripts)
+        patch.setattr(extras, "AUDIT_TURNS", 1)
         rows, besides = bench(PLAN, print)
     return rows, besides, place
 
