@@ -106,8 +106,10 @@ async def _httpx(url: str, requests: Sequence[Request], connections: int, second
     times: list[float] = []
     prefix, numbers = secrets.token_hex(3)[:5], itertools.count()
 
-    async def ask(client: httpx.AsyncClient) -> None:
+    async def ask(client: httpx.AsyncClient, number: int) -> None:
         nonlocal in_time, errors
+        # Of connections that come in one turn, the first worker to wake up takes all.
+        await asyncio.sleep(number * 0.001)
         while time.perf_counter() < ends:
             request = queue.popleft()
             refreshes = _REFRESH.search(request.body)
@@ -132,7 +134,7 @@ async def _httpx(url: str, requests: Sequence[Request], connections: int, second
         base_url=url, limits=limits, timeout=ANSWER_SECONDS, trust_env=False, verify=False
     ) as client:
         ends = time.perf_counter() + seconds
-        await asyncio.gather(*(ask(client) for _ in range(connections)))
+        await asyncio.gather(*(ask(client, number) for number in range(connections)))
     # A later answer still tells how long it took. It isn't counted: fewer and fewer connections are at work.
     return {"requests": in_time + errors, "seconds": seconds, "errors": errors, **percentiles(times)}
 
